@@ -1,0 +1,26 @@
+{#-
+    The dates of this run: the variable `dates`, a list of ISO dates or the same as JSON text; none when it is absent, which means every date.
+-#}
+{% macro run_dates() %}
+    {% set dates = var('dates', none) %}
+    {% if dates is none %}
+        {{ return(none) }}
+    {% endif %}
+    {% set dates = fromjson(dates, default=[dates]) if dates is string else dates %}
+    {% if dates is mapping or dates is not iterable or not dates %}
+        {% do exceptions.raise_compiler_error("The variable `dates` must be a list with at least one ISO date; leave it out to build every date. Given: " ~ dates) %}
+    {% endif %}
+    {% for date in dates %}
+        {% if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', date | string) %}
+            {% do exceptions.raise_compiler_error("The variable `dates` holds `" ~ date ~ "`, which is no date like 2025-01-31.") %}
+        {% endif %}
+    {% endfor %}
+    {{ return(dates | map('string') | unique | sort) }}
+{% endmacro %}
+
+
+{#- A predicate that is true on the dates of this run: it filters what a fact reads and bounds what it replaces, so that both are the same days. -#}
+{% macro in_dates(column) %}
+    {%- set dates = run_dates() -%}
+    {{ return('true' if dates is none else column ~ " in (date '" ~ dates | join("', date '") ~ "')") }}
+{% endmacro %}

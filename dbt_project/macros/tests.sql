@@ -1,0 +1,9 @@
+{#- A test of a fact reads the days of this run, not the whole table: what a check costs depends on the increment too. -#}
+{% macro spark__get_where_subquery(relation) -%}
+    {%- set tested = graph.nodes.get(model.attached_node) if execute else none -%}
+    {%- set day = tested.config.get('partition_by') if tested else none -%}
+    {%- if not day or run_dates() is none -%}
+        {{ return(default__get_where_subquery(relation)) }}
+    {%- endif -%}
+    {{ return('(select * from ' ~ relation ~ ' where ' ~ in_dates(day) ~ ' and (' ~ config.get('where', 'true') ~ ')) as tested') }}
+{%- endmacro %}

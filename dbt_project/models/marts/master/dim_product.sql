@@ -1,0 +1,24 @@
+with
+
+products as (
+
+    select * from {{ ref('stg_product') }}
+
+),
+
+final as (
+
+    select
+        product_id,
+        product_name,
+        category,
+        unit_cost,
+        list_price,
+        cast(list_price - unit_cost as decimal(10, 2)) as list_margin,
+        valid_from,
+        valid_to
+    from products
+
+)
+
+select * from final

@@ -1,0 +1,39 @@
+with
+
+lines as (
+
+    select * from {{ ref('stg_sales_order_line') }}
+    where
+        {{ in_dates('date_day') }}
+        and status != 'cancelled'
+
+),
+
+daily as (
+
+    select
+        date_day,
+        product_id,
+        count(*) as order_lines,
+        count(distinct order_id) as orders,
+        sum(quantity) as units_sold,
+        cast(sum(gross_revenue) as decimal(18, 2)) as gross_revenue,
+        cast(sum(discount) as decimal(18, 2)) as discount,
+        cast(sum(net_revenue) as decimal(18, 2)) as net_revenue,
+        cast(sum(cost) as decimal(18, 2)) as cost
+    from lines
+    group by date_day, product_id
+
+),
+
+final as (
+
+    select
+        *,
+        cast(net_revenue - cost as decimal(18, 2)) as margin,
+        cast((net_revenue - cost) / nullif(net_revenue, 0) as decimal(9, 4)) as margin_rate
+    from daily
+
+)
+
+select * from final

@@ -1,0 +1,62 @@
+"""The Bronze assets, one for each contract. Here: what Dagster shows and asks. Not here: what is done (`bronze.ingest`)."""
+
+import dagster as dg
+
+from lakehouse.bronze.ingest import Ingested, ingest, rebuild
+from lakehouse.contracts.model import Contract
+from lakehouse.engine.metadata import open_table, rows_by_partition
+from lakehouse.quality.checks import Verdict, bronze_specs
+from lakehouse.resources import SparkEngine
+from lakehouse.runs import FORCE, asset_spec, daily, report_partitions, requested_days
+
+
+def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
+    """The asset of a Bronze table. With partition keys: these days are read anew from the source; without: whatever is new is taken in."""
+    spec = asset_spec(contract, contract.bronze, f"What arrived for {contract.name}, as it arrived, with where it came from.", kinds={"spark", "delta", "bronze"})
+
+    @dg.multi_asset(
+        name=f"bronze_{contract.name}",
+        specs=[spec.replace_attributes(partitions_def=daily(contract))],
+        check_specs=bronze_specs(contract),
+        pool=f"bronze_{contract.name}",
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        op_tags={"lakehouse/table": str(contract.bronze)},
+    )
+    def build(context: dg.AssetExecutionContext, spark: SparkEngine) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        days = requested_days(context)
+        if days is None:
+            done = ingest(spark.spark_session, contract, context.run_id, full=context.has_tag("lakehouse/full"), progress=context.log.info)
+        else:
+            done = rebuild(spark.spark_session, contract, days, context.run_id, force=context.has_tag(FORCE))
+        return _result(context, contract, done)
+
+    return build
+
+
+def _result(context: dg.AssetExecutionContext, contract: Contract, done: Ingested) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    table = open_table(contract.bronze)
+    rows = rows_by_partition(table, "_source_date") if table is not None else {}
+    metadata = {
+        "dagster/row_count": sum(rows.values()),
+        "files": done.files,
+        "bytes": done.bytes,
+        "files_changed": len(done.changed),
+        "files_vanished": len(done.vanished),
+        "rows_without_date": rows.get(None, 0),
+        "delta_version": table.version() if table is not None else -1,
+    }
+    per_day = {day: {"partition_row_count": rows.get(day, 0)} for day in done.days if day is not None}
+    report_partitions(context, contract.start, contract.bronze, per_day)
+    return dg.MaterializeResult(asset_key=contract.bronze.key, metadata=metadata, check_results=[_readable(contract, done).result(contract.bronze.key)])
+
+
+def _readable(contract: Contract, done: Ingested) -> Verdict:
+    problems = [f"{u.path} can't be read: {u.why}" for u in done.unreadable]
+    problems += [f"{path} is passed over, since Spark never reads a name that begins with '_' or '.': rename it" for path in done.hidden]
+    more = f" (and {len(problems) - 5:,} more)" if len(problems) > 5 else ""
+    text = "; ".join(problems[:5]) + more
+    if problems:
+        text += f". All other files are in {contract.bronze}. Mend or remove these, then run: lakehouse sync {contract.name}"
+    if done.vanished:
+        text += f" {len(done.vanished):,} files are gone from the source, such as {done.vanished[0]}; their records stay."
+    return Verdict("source_readable", not problems, text.strip() or "Every file was read.")

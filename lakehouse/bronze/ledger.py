@@ -1,0 +1,79 @@
+"""Which files a Bronze table already holds, read from the table itself; so progress can't disagree with the data.
+
+Reads three dictionary-encoded columns of the partitions in question, without Spark. Not here: what to do about it (`ingest`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+from lakehouse.engine.metadata import Day, Note
+from lakehouse.sources.files import SourceFile
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as Bronze holds it."""
+
+    stamp: tuple[int, int]
+    day: Day
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The source held against the ledger: what is new, what changed since it was read, what the source no longer has."""
+
+    new: tuple[SourceFile, ...]
+    changed: tuple[SourceFile, ...]
+    vanished: tuple[str, ...]
+
+
+def read_ledger(table: DeltaTable | None, note: Note | None, days: Collection[Day] | None) -> dict[str, Entry]:
+    """The files in these partitions (None: all), and those that were read and held no record."""
+    entries = {path: Entry(stamp, None) for path, stamp in (note.recordless if note else {}).items()}
+    files = _data_files(table, days) if table is not None else []
+    if not files:
+        return entries
+    fmt = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=["_source"]))
+    for file, day in files:
+        read = ds.dataset(file, format=fmt).to_table(columns=["_source", "_source_size", "_source_time"])
+        for path, size, time in _distinct(read):
+            entries[path] = Entry((size, time), day)
+    return entries
+
+
+def _distinct(read: pa.Table) -> list[tuple[str, int, int]]:
+    grouped = read.group_by(["_source", "_source_size", "_source_time"]).aggregate([])
+    times = grouped["_source_time"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
+    return list(zip(grouped["_source"].to_pylist(), grouped["_source_size"].to_pylist(), times.to_pylist(), strict=True))
+
+
+def _data_files(table: DeltaTable, days: Collection[Day] | None) -> list[tuple[str, Day]]:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    if actions.num_rows == 0:
+        return []
+    root = table.table_uri.rstrip("/").removeprefix("file://")
+    found = zip(actions["path"].to_pylist(), actions["partition._source_date"].to_pylist(), strict=True)
+    return [(f"{root}/{path}", cast("date | None", day)) for path, day in found if days is None or day in days]
+
+
+def compare(files: Collection[SourceFile], ledger: dict[str, Entry], days: Collection[Day]) -> Difference:
+    """New and changed files of a listing, and the ledger's files of `days` that the listing lacks."""
+    new = tuple(f for f in files if f.path not in ledger)
+    changed = tuple(f for f in files if f.path in ledger and ledger[f.path].stamp != f.stamp)
+    listed = {f.path for f in files}
+    vanished = tuple(sorted(path for path, entry in ledger.items() if path not in listed and entry.day in days and entry.day is not None))
+    return Difference(new, changed, vanished)
+
+
+def newest_day(table: DeltaTable | None) -> date | None:
+    """The newest partition that holds anything."""
+    days = [d for _, d in _data_files(table, None) if d is not None] if table is not None else []
+    return max(days, default=None)

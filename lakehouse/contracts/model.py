@@ -1,0 +1,171 @@
+"""A contract as the platform uses it: typed, checked, complete. The one vocabulary that every layer reads.
+
+Here belong frozen values and what follows from them alone. Not here: reading YAML (`loader`), Spark types (`spark_schema`),
+rules as Spark columns (`quality.rules`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from lakehouse.tables import Table
+
+Kind = Literal["event", "entity"]
+OnFail = Literal["quarantine", "drop", "warn", "fail"]
+MaskPolicy = Literal["sha256", "redact", "null"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the Silver table. Its name never begins with `_`.
+
+    `type` is a Spark SQL type (`bigint`, `decimal(10,2)`, `array<string>`…). `source_field` is the field's name in the source.
+    `expression` (SQL over the contract's other columns) makes it a derived column, which is not read from the source.
+    """
+
+    name: str
+    type: str
+    logical_type: str
+    description: str = ""
+    required: bool = False
+    expression: str | None = None
+    source_field: str = ""
+    timezone: str | None = None  # zone of source times that name none; None: such times are refused
+    format: str | None = None  # pattern of dates and times in the source, as Spark's to_timestamp takes it
+    enum: tuple[str, ...] = ()
+    pattern: str | None = None
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    exclusive_minimum: float | str | None = None
+    exclusive_maximum: float | str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    on_fail: OnFail = "quarantine"  # of the rules that follow from this column's own declaration
+    masking: MaskPolicy | None = None
+    classification: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def derived(self) -> bool:
+        """Whether the column is computed rather than read."""
+        return self.expression is not None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row rule: a row breaks it when `expression` (SQL) is false. As in SQL's own CHECK, NULL passes: `required` speaks of missing values."""
+
+    name: str
+    expression: str
+    on_fail: OnFail = "quarantine"
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Files below one folder, and how their records are read.
+
+    `path` is absolute or a URL, or relative to the `landing` setting. `pattern` is a glob below it; `date_pattern` a regular expression
+    with one group (YYYY-MM-DD) or three (year, month, day) searched in the path below `path`; None: the day of the file's modification time, UTC.
+    `lookback_days`: how long files of a past day may still arrive or change, counted back from the newest day that Bronze holds.
+    """
+
+    path: str
+    format: Literal["json", "csv", "parquet", "avro"]
+    pattern: str = "**/*"
+    date_pattern: str | None = r"dt=(\d{4}-\d{2}-\d{2})"
+    lookback_days: int = 7
+    max_files: int = 20_000
+    max_bytes: int = 4 << 30
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = '"'
+    null_value: str = ""
+    multi_line: bool = False
+
+    @property
+    def is_text(self) -> bool:
+        """Whether Bronze keeps raw records (`_payload`) rather than columns."""
+        return self.format in ("json", "csv")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """How many rows a partition of the Silver table should have."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    severity: Literal["warning", "error"] = "warning"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table, declared once.
+
+    An *event* table is partitioned by `event_date` and a row's identity is (key, event date); an *entity* table has one row per key.
+    `sequence` orders the records of one identity: the greatest wins, NULL lowest; then origin, then record hash.
+    """
+
+    name: str
+    version: str
+    domain: str
+    kind: Kind
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    source: FileSource
+    start: date
+    file: Path
+    sequence: tuple[str, ...] = ()
+    event_date: str | None = None
+    lateness_days: int = 0
+    rules: tuple[Rule, ...] = ()
+    freshness: timedelta | None = None
+    freshness_column: str | None = None
+    volume: Volume | None = None
+    schema_evolution: Literal["addOnly", "strict"] = "addOnly"
+    status: str = "active"
+    description: str = ""
+    grain: str = ""
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    raw: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def bronze(self) -> Table:
+        """The table of what arrived."""
+        return Table("bronze", self.name)
+
+    @property
+    def silver(self) -> Table:
+        """The table of accepted rows."""
+        return Table("silver", self.name)
+
+    @property
+    def quarantine(self) -> Table:
+        """The table of refused rows."""
+        return Table("quarantine", self.name)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns that make a Silver row one row."""
+        return (*self.key, self.event_date) if self.event_date else self.key
+
+    @property
+    def read_columns(self) -> tuple[Column, ...]:
+        """The columns that come from the source, in order."""
+        return tuple(c for c in self.columns if not c.derived)
+
+    @property
+    def derived_columns(self) -> tuple[Column, ...]:
+        """The computed columns, in order; each may use those before it."""
+        return tuple(c for c in self.columns if c.derived)
+
+    def column(self, name: str) -> Column:
+        """The column of that name. Raises `KeyError`."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

@@ -1,0 +1,36 @@
+"""The Dagster code location: every asset, check, sensor and resource, built from the contracts and the dbt project.
+
+Loading it touches neither Spark nor the network. Not here: anything else.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from lakehouse.automation import automation_sensor, file_sensor, follow_silver
+from lakehouse.bronze.assets import bronze_asset
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.gold.assets import dbt_resource, gold_assets
+from lakehouse.gold.project import manifest_path, models, served
+from lakehouse.resources import RESOURCES
+from lakehouse.settings import settings
+from lakehouse.silver.assets import silver_asset
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Everything, from the contracts in the settings' folder."""
+    contracts = load_contracts(settings().contracts)
+    manifest = manifest_path()
+    marts = served(models(manifest, manifest.stat().st_mtime), contracts)
+    return dg.Definitions(
+        assets=[
+            *(bronze_asset(c) for c in contracts.values()),
+            *(silver_asset(c) for c in contracts.values()),
+            *gold_assets(contracts, follow_silver()),
+        ],
+        sensors=[file_sensor(contracts, marts), automation_sensor()],
+        resources={**RESOURCES, "dbt": dbt_resource()},
+        # Spark is the parallel engine; a process for each step would only cost seconds.
+        executor=dg.in_process_executor,
+    )

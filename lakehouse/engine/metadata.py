@@ -1,0 +1,190 @@
+"""What a Delta table says about itself, read from its log without Spark, in milliseconds.
+
+Versions, the progress note of the newest commit (restore-safe), which partitions a range of commits touched, row counts from file statistics.
+Not here: anything that writes (`engine.delta`), and anything that reads data rows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from lakehouse.settings import settings
+from lakehouse.tables import Table
+
+APP = "lakehouse"  # the application id of every transaction the platform writes
+_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD COLUMNS", "CHANGE COLUMN", "COMPUTE STATS")
+
+Day = date | None  # None: the partition of rows without a usable date
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a commit says of itself (Delta's `userMetadata`): the progress of the table it belongs to.
+
+    `consumed` maps a source table to its Delta table id and the version up to which this table holds it.
+    `planned` is the version the writer planned from; `recordless` the source files that were read and held no record (path → size, milliseconds).
+    """
+
+    run: str
+    contract: str
+    planned: int
+    consumed: dict[str, tuple[str, int]] = field(default_factory=dict)
+    recordless: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The note as the commit carries it."""
+        return json.dumps({"lakehouse": 1, **asdict(self)}, separators=(",", ":"), sort_keys=True)
+
+    @staticmethod
+    def parse(text: str | None) -> Note | None:
+        """The note in a commit's metadata, or None when the commit is not the platform's."""
+        try:
+            found = json.loads(text or "null")
+        except ValueError:
+            return None
+        if not isinstance(found, dict) or found.get("lakehouse") != 1:
+            return None
+        consumed = {table: (str(source), int(version)) for table, (source, version) in found.get("consumed", {}).items()}
+        recordless = {path: (int(size), int(millis)) for path, (size, millis) in found.get("recordless", {}).items()}
+        return Note(str(found["run"]), str(found["contract"]), int(found["planned"]), consumed, recordless)
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A Delta table at its newest version: what a run plans from."""
+
+    table: Table
+    id: str
+    version: int
+    transaction: int  # how many commits the platform made: the compare-and-swap token
+    note: Note | None  # None: nothing recorded, or nothing that can be trusted
+
+    def consumed(self, source: TableState) -> int | None:
+        """The version of `source` that this table holds; None: start over (never consumed, or `source` was made anew)."""
+        entry = self.note.consumed.get(str(source.table)) if self.note else None
+        return entry[1] if entry and entry[0] == source.id and entry[1] <= source.version else None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The partitions that a range of commits touched: rows only added, or rows (also) removed."""
+
+    appended: frozenset[Day]
+    replaced: frozenset[Day]
+
+    @property
+    def days(self) -> frozenset[Day]:
+        """All of them."""
+        return self.appended | self.replaced
+
+
+def open_table(table: Table) -> DeltaTable | None:
+    """The table at its newest version, or None when there is none."""
+    location = table.location(settings().warehouse)
+    try:
+        return DeltaTable(location)
+    except TableNotFoundError:
+        return None
+
+
+def state(table: Table) -> TableState | None:
+    """What a run plans from; None when the table does not exist."""
+    delta = open_table(table)
+    if delta is None:
+        return None
+    note = _newest_note(delta)
+    return TableState(table, str(delta.metadata().id), delta.version(), delta.transaction_version(APP) or 0, note)
+
+
+def _newest_note(delta: DeltaTable) -> Note | None:
+    """The note of the newest commit that has one, walking over maintenance commits, and over a RESTORE to the version it went back to.
+
+    A note whose run planned before a RESTORE and committed after it does not describe the data: None.
+    """
+    version, limit, entries = delta.version(), 16, {}
+    restores: list[int] = []
+    while version >= 0:
+        if version not in entries:
+            known = len(entries)
+            entries = {int(e["version"]): e for e in delta.history(limit)}
+            limit *= 4
+            if len(entries) == known or version not in entries:
+                if len(entries) == known:
+                    return None  # that part of the history is gone
+                continue
+        entry = entries[version]
+        if entry.get("operation") == "RESTORE":
+            restores.append(version)
+            version = int(entry["operationParameters"]["version"])
+            continue
+        note = Note.parse(entry.get("userMetadata"))
+        if note is not None:
+            overtaken = any(e.get("operation") == "RESTORE" for v, e in entries.items() if note.planned < v < version)
+            return None if overtaken else note
+        if entry.get("operation") not in (*_MAINTENANCE, None) and not str(entry.get("operation", "")).startswith(("CREATE", "UPGRADE", "ADD CONSTRAINT")):
+            return None  # somebody else wrote data: what this table holds is not what a note says
+        version -= 1
+    return None
+
+
+def last_run(table: Table) -> str | None:
+    """The run that made the newest commit, or None when it was not the platform's."""
+    delta = open_table(table)
+    if delta is None:
+        return None
+    note = Note.parse(delta.history(1)[0].get("userMetadata"))
+    return note.run if note else None
+
+
+def changes(table: Table, after: int, until: int, column: str | None) -> Changes | None:
+    """The partitions of `column` touched by the commits `after < version <= until`; None when one of these commits is gone from the log.
+
+    Without `column` (an unpartitioned table) a touch is the partition None.
+    """
+    location = table.location(settings().warehouse)
+    filesystem, root = fsspec.url_to_fs(location)
+    added: set[Day] = set()
+    removed: set[Day] = set()
+    for version in range(after + 1, until + 1):
+        path = f"{root}/_delta_log/{version:020d}.json"
+        try:
+            lines = filesystem.cat_file(path).decode().splitlines()
+        except FileNotFoundError:
+            return None
+        for action in map(json.loads, lines):
+            for kind, days in (("add", added), ("remove", removed)):
+                body: dict[str, Any] | None = action.get(kind)
+                if body and body.get("dataChange", True):
+                    days.add(_day((body.get("partitionValues") or {}).get(column)) if column else None)
+    return Changes(frozenset(added - removed), frozenset(removed))
+
+
+def _day(value: str | date | None) -> Day:
+    return date.fromisoformat(value) if isinstance(value, str) and value else (value or None)  # type: ignore[return-value]
+
+
+def rows_by_partition(delta: DeltaTable, column: str | None) -> dict[Day, int]:
+    """Row counts per partition from file statistics; for an unpartitioned table one entry, None."""
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    if actions.num_rows == 0:
+        return {}
+    if column is None:
+        return {None: int(pc.sum(actions["num_records"]).as_py() or 0)}
+    name = f"partition.{column}"
+    counted = actions.group_by(name).aggregate([("num_records", "sum")])
+    return {_day(d): int(n or 0) for d, n in zip(counted[name].to_pylist(), counted["num_records_sum"].to_pylist(), strict=True)}
+
+
+def advanced(note: Note | None, run: str, contract: str, planned: int, consumed: dict[str, tuple[str, int]]) -> Note:
+    """The next note: everything the last one knew, with what this run consumed on top."""
+    base = note or Note(run, contract, planned)
+    return replace(base, run=run, contract=contract, planned=planned, consumed={**base.consumed, **consumed})

@@ -1,0 +1,177 @@
+"""The engine as an operating-system process: its command, its ports, its log, finding and ending it.
+
+Not here: when to start or stop it (`launcher`), what it is told (`config`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from lakehouse.engine.config import EngineConfig
+
+KEPT_LOGS = 3
+LOOPBACK = "127.0.0.1"
+_NOT_INHERITED = ("SPARK_", "PYSPARK_", "HIVE_", "HADOOP_CONF_DIR", "CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_AOT_VM_OPTIONS")
+_CHILDREN: list[subprocess.Popen[bytes]] = []  # kept, so that one which ended is reaped by the next poll and not left as a zombie
+
+
+def free_ports(count: int) -> list[int]:
+    """Free ports on the loopback interface. Another process may be faster to take one: the launcher then tries again."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in range(count)]
+        for one in sockets:
+            one.bind((LOOPBACK, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def spawn(config: EngineConfig, connect_port: int, thrift_port: int, aot: Sequence[str] = ()) -> psutil.Process:
+    """Start the engine as its own session, so that no Ctrl-C and no end of this process reaches it. Its doors open some seconds later."""
+    for child in _CHILDREN:
+        child.poll()
+    _prepare_folders(config)
+    with config.log.open("ab") as log:
+        child = subprocess.Popen(
+            _command(config, connect_port, thrift_port, aot),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=config.folder,
+            env=_environment(config),
+            start_new_session=True,
+        )
+    _CHILDREN.append(child)
+    return psutil.Process(child.pid)
+
+
+def strays(config: EngineConfig) -> list[psutil.Process]:
+    """Engines of this lake that no state file knows, such as one whose starter was killed before it could write it down."""
+    mark = _argument_file(config)
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        if process.info["status"] != psutil.STATUS_ZOMBIE and mark in (process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def end(process: psutil.Process, patience: float) -> None:
+    """SIGTERM, and SIGKILL if it is still there after `patience` seconds."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        if not gone(process, patience):
+            process.kill()
+            gone(process, patience)
+
+
+def gone(process: psutil.Process, patience: float) -> bool:
+    """Wait up to `patience` seconds for its end. Reaps it where it is a child of ours."""
+    for child in _CHILDREN:
+        if child.pid == process.pid:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(patience)
+            return child.returncode is not None
+    _, alive = psutil.wait_procs([process], timeout=patience)
+    return not alive or process.status() == psutil.STATUS_ZOMBIE
+
+
+def ended(process: psutil.Process) -> bool:
+    """Whether it has ended by now."""
+    try:
+        return gone(process, 0)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def clients(process: psutil.Process, connect_port: int, thrift_port: int) -> int:
+    """How many connections of other processes are open at its doors."""
+    try:
+        found = process.net_connections(kind="tcp")
+    except psutil.Error:
+        return 0
+    inside = {connect_port, thrift_port}
+    own = _own_ports()
+    return sum(1 for c in found if c.status == psutil.CONN_ESTABLISHED and c.laddr.port in inside and c.raddr and c.raddr.port not in own)
+
+
+def last_lines(log: Path, count: int = 15) -> list[str]:
+    """The end of the log, without the frames of stack traces."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            return list(deque((line.rstrip() for line in lines if line.strip() and not line.startswith(("\tat ", "\t... "))), maxlen=count))
+    except FileNotFoundError:
+        return []
+
+
+def _own_ports() -> set[int]:
+    return {c.laddr.port for c in psutil.Process().net_connections(kind="tcp") if c.laddr}
+
+
+def _command(config: EngineConfig, connect_port: int, thrift_port: int, aot: Sequence[str]) -> list[str]:
+    (config.folder / "java.args").write_text("\n".join(_quoted(flag) for flag in _java_arguments(config, aot)) + "\n", encoding="utf-8")
+    ports = {"spark.connect.grpc.binding.port": connect_port, "spark.hadoop.hive.server2.thrift.port": thrift_port}
+    conf = {**dict(config.conf), **ports}
+    (config.folder / "spark.conf").write_text("".join(f"{key} {_escaped(str(value))}\n" for key, value in conf.items()), encoding="utf-8")
+    return [
+        str(config.java),
+        _argument_file(config),
+        "org.apache.spark.deploy.SparkSubmit",
+        "--properties-file",
+        str(config.folder / "spark.conf"),
+        "--class",
+        "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
+        "spark-internal",
+    ]
+
+
+def _java_arguments(config: EngineConfig, aot: Sequence[str]) -> list[str]:
+    return [*config.flags, f"-Xmx{config.heap}", *aot, "-cp", ":".join(str(path) for path in config.class_path)]
+
+
+def _argument_file(config: EngineConfig) -> str:
+    return f"@{config.folder / 'java.args'}"
+
+
+def _quoted(argument: str) -> str:
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\")
+
+
+def _environment(config: EngineConfig) -> dict[str, str]:
+    """This process's environment handed on (credentials of object stores, proxies), without what would configure another Spark or Java."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return {**kept, "SPARK_HOME": str(config.spark_home), "SPARK_LOCAL_IP": LOOPBACK, "SPARK_SCALA_VERSION": "2.13", "PYSPARK_PYTHON": sys.executable}
+
+
+def _prepare_folders(config: EngineConfig) -> None:
+    """Fresh scratch space, and the earlier logs one number up."""
+    shutil.rmtree(config.folder / "tmp", ignore_errors=True)
+    (config.folder / "tmp").mkdir(parents=True)
+    config.log.parent.mkdir(parents=True, exist_ok=True)
+    for number in range(KEPT_LOGS - 1, 0, -1):
+        older = config.log.with_name(f"{config.log.name}.{number}")
+        if older.exists():
+            older.replace(config.log.with_name(f"{config.log.name}.{number + 1}"))
+    if config.log.exists():
+        config.log.replace(config.log.with_name(f"{config.log.name}.1"))

@@ -1,0 +1,69 @@
+"""The error tree: every way the platform says no, and the shape of the sentence it says it in.
+
+    LakehouseError                 what happened · what state the data is in · which command is next
+    ├── SettingsError              a setting is missing, misspelt or impossible
+    ├── ContractError              a contract can't be read, breaks the standard or our profile
+    ├── SetupError                 Python, jars, checksums, disk: the installation itself
+    ├── EngineError                the Spark application can't be started or reached
+    │   └── QueryRefused           SQL that the read-only door does not take
+    ├── SourceError                a source can't be listed or read
+    │   └── SourceShrank           a rebuild would replace a partition with less than it holds
+    ├── WriteConflict              another run committed first, again and again
+    ├── RowRuleFailed              a row breaks a rule whose onFail is `fail`
+    └── DataError                  a table is not in the state its reader needs
+
+Here belong the classes and how they print. Not here: catching, logging, exit codes (see `cli`).
+"""
+
+from __future__ import annotations
+
+
+class LakehouseError(Exception):
+    """What went wrong, what state the data is in, and the command to run next.
+
+    `what` is one or two sentences; `state` says what was and was not changed; `next_step` is a command or an edit.
+    """
+
+    def __init__(self, what: str, *, state: str | None = None, next_step: str | None = None) -> None:
+        self.what, self.state, self.next_step = what, state, next_step
+        super().__init__("\n".join(line for line in (what, state, next_step) if line))
+
+
+class SettingsError(LakehouseError):
+    """A setting is missing, misspelt or impossible."""
+
+
+class ContractError(LakehouseError):
+    """A contract can't be read, or breaks the standard or the profile."""
+
+
+class SetupError(LakehouseError):
+    """The installation itself is incomplete or damaged."""
+
+
+class EngineError(LakehouseError):
+    """The Spark application can't be started or reached."""
+
+
+class QueryRefused(EngineError):
+    """SQL that the read-only door does not take."""
+
+
+class SourceError(LakehouseError):
+    """A source can't be listed or read."""
+
+
+class SourceShrank(SourceError):
+    """A rebuild would replace a partition with less than it holds."""
+
+
+class WriteConflict(LakehouseError):
+    """Another run committed first, again and again."""
+
+
+class RowRuleFailed(LakehouseError):
+    """A row breaks a rule whose `onFail` is `fail`; nothing was written."""
+
+
+class DataError(LakehouseError):
+    """A table is not in the state its reader needs."""

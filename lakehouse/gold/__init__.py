@@ -1,0 +1,4 @@
+"""Gold: business tables, built by dbt. Here: the dbt project's models (`project`), what of them is stale (`progress`), the assets (`assets`).
+
+Not here: SQL, which is the dbt project's.
+"""

@@ -1,0 +1,101 @@
+"""What of a mart is stale, computed from the tables themselves: the Silver versions in its commit's note against Silver now.
+
+So a run that died between its commit and its Dagster event is repaired by the next one. Not here: rebuilding it (`gold.assets`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from lakehouse.contracts.model import Contract
+from lakehouse.engine import metadata
+from lakehouse.engine.metadata import Note, TableState
+from lakehouse.gold.project import Model
+
+CONTRACT = "dbt"  # marts have dbt's own contract; the note's field names its origin
+
+
+@dataclass(frozen=True)
+class Stale:
+    """What a mart needs: nothing (`dates` is empty), these dates, or everything (`dates` is None)."""
+
+    model: Model
+    dates: frozenset[date] | None
+    why: str = ""
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing is to be done."""
+        return self.dates is not None and not self.dates
+
+
+def behind(model: Model) -> bool:
+    """Whether any Silver table of the model has moved since; from the logs, without Spark."""
+    mart = metadata.state(model.table)
+    states = _sources(model)
+    return mart is None or any(mart.consumed(s) != s.version for s in states.values())
+
+
+def _sources(model: Model) -> dict[str, TableState]:
+    from lakehouse.tables import Table
+
+    found = {name: metadata.state(Table("silver", name)) for name in sorted(model.sources)}
+    return {name: state for name, state in found.items() if state is not None}
+
+
+def missing_sources(model: Model) -> list[str]:
+    """Silver tables of the model that were never built."""
+    return sorted(model.sources - set(_sources(model)))
+
+
+def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], SparkSession]) -> Stale:
+    """Hold a mart's progress against its Silver tables. `spark` is only asked for when an entity table has moved."""
+    mart = metadata.state(model.table)
+    if mart is None:
+        return Stale(model, None, "it does not exist yet")
+    dates: set[date] = set()
+    for name, source in _sources(model).items():
+        after = mart.consumed(source)
+        if after == source.version:
+            continue
+        if after is None:
+            return Stale(model, None, f"nothing of {source.table} is recorded as consumed")
+        if not model.by_day:
+            return Stale(model, None, f"{source.table} has changed")
+        touched = _touched(contracts[name], source, after, spark)
+        if touched is None:
+            return Stale(model, None, f"{source.table} has changed as a whole")
+        dates |= touched
+    return Stale(model, frozenset(dates), "Silver has changed on these dates")
+
+
+def _touched(contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
+    """The event dates that changed in a Silver table; None when all may have."""
+    if contract.event_date is not None:
+        found = metadata.changes(contract.silver, after, source.version, contract.event_date)
+        return None if found is None else {d for d in found.days if d is not None}
+    # An entity has no dates: a row that differs concerns every day, but a new snapshot that says the same concerns none.
+    columns = ", ".join(f"`{c.name}`" for c in contract.columns)
+    then, now = (f"SELECT {columns} FROM {contract.silver.sql} VERSION AS OF {v}" for v in (after, source.version))
+    try:
+        same = spark().sql(f"(({now}) EXCEPT ({then})) UNION ALL (({then}) EXCEPT ({now}))").isEmpty()
+    except PySparkException:  # the old version has been vacuumed: then nobody can tell
+        return None
+    return set() if same else None
+
+
+def notes(models: list[Model], run: str, *, whole: bool) -> dict[str, str]:
+    """The note that each mart's commit will carry. A run of chosen dates promises nothing about the others: it copies what was known."""
+    result = {}
+    for model in models:
+        mart = metadata.state(model.table)
+        consumed = {str(s.table): (s.id, s.version) for s in _sources(model).values()} if whole else {}
+        note: Note = metadata.advanced(mart.note if mart else None, f"{run}/{uuid.uuid4().hex[:8]}", CONTRACT, mart.version if mart else -1, consumed)
+        result[model.name] = note.to_json()
+    return result

@@ -1,0 +1,40 @@
+"""Refused records: their shape, and the rows for them. Each keeps its raw record, every reason and where it came from.
+
+Not here: which rules there are (`quality.rules`), writing (`engine.delta`).
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+from lakehouse.contracts.spark_schema import quarantine_fields
+from lakehouse.engine.delta import Field, Shape
+from lakehouse.quality.rules import dispositions
+
+
+def shape(contract: Contract) -> Shape:
+    """The quarantine table, partitioned by Bronze day: quarantine is a function of the Bronze day."""
+    fields = tuple(Field(f.name, f.type, f.comment) for f in quarantine_fields(contract))
+    return Shape(fields, "_source_date", f"Records of {contract.name} that were refused, with every reason.")
+
+
+def refused(judged: DataFrame, contract: Contract) -> DataFrame:
+    """The rows of the quarantine table among judged rows. A dropped record keeps its origin and reasons, not its content."""
+    dropping = F.array(F.lit(""), *[F.lit(name) for name, action in dispositions(contract).items() if action == "drop"])
+    kept = F.size(F.array_except("_reasons", dropping)) > 0
+    event_date = F.col(contract.event_date) if contract.event_date else F.lit(None).cast("date")
+    return judged.where("not _accepted").select(
+        F.when(kept, F.col("_payload")).alias("_payload"),
+        F.col("_reasons"),
+        F.when(kept, "quarantined").otherwise("dropped").alias("_disposition"),
+        event_date.alias("_event_date"),
+        "_source",
+        "_source_position",
+        "_source_time",
+        "_ingested_at",
+        F.lit(contract.version).alias("_contract_version"),
+        F.current_timestamp().alias("_quarantined_at"),
+        "_source_date",
+    )

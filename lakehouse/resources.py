@@ -1,0 +1,47 @@
+"""How assets, checks and sensors reach Spark and the tables' metadata: dagster-pyspark's and dagster-deltalake's resources, pointed at the lake.
+
+Nothing is started or opened before it is asked for. Not here: what they are used for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster_deltalake import DeltaTableResource, LocalConfig
+from dagster_pyspark import LazyPySparkResource
+from deltalake import DeltaTable
+
+from lakehouse.engine.session import connect
+from lakehouse.settings import settings
+from lakehouse.tables import Table
+
+
+class SparkEngine(LazyPySparkResource):
+    """A Spark Connect session on the lake's engine, opened (and the engine started) when first asked for, closed with the run."""
+
+    spark_config: dict[str, Any] = {}
+
+    @property
+    def spark_session(self) -> Any:
+        """The run's session."""
+        if self._spark_session is None:
+            self._spark_session = connect()
+        return self._spark_session
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Close the session, where one was opened."""
+        if self._spark_session is not None:
+            self._spark_session.stop()
+            self._spark_session = None
+
+
+class TableMetadata(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Versions, schemas and file statistics of the lake's tables, read from their logs without Spark."""
+
+    def load(self, table: Table) -> DeltaTable:
+        """The table at its newest version. Raises when there is none."""
+        return DeltaTableResource(url=table.location(settings().warehouse), storage_options=LocalConfig()).load()
+
+
+RESOURCES: dict[str, Any] = {"spark": SparkEngine(), "tables": TableMetadata()}

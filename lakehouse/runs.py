@@ -1,0 +1,73 @@
+"""What a run asks of a table's asset, and how the asset answers: requested partitions, specs, touched partitions.
+
+Layers share it so that Bronze, Silver and Gold read a run's tags in one way. Not here: sensors and jobs (`automation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.contracts.model import Contract
+from lakehouse.tables import Table
+
+MODE, INCREMENTAL = "lakehouse/mode", "incremental"
+FORCE = "lakehouse/force"  # a rebuild may replace a Bronze day with less than it holds
+
+
+def daily(contract: Contract) -> dg.DailyPartitionsDefinition:
+    """One partition a day, UTC, from the contract's start up to and including today."""
+    return dg.DailyPartitionsDefinition(start_date=contract.start.isoformat(), end_offset=1)
+
+
+def known_day(start: date, day: date) -> bool:
+    """Whether Dagster has a partition for the day."""
+    return start <= day <= datetime.now(UTC).date()
+
+
+def requested_days(context: dg.AssetExecutionContext) -> list[date] | None:
+    """The days a run is to rebuild; None for an incremental run."""
+    if context.run.tags.get(MODE) == INCREMENTAL or not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    return [date.fromisoformat(key) for key in context.partition_keys]
+
+
+def rebuilds_everything(context: dg.AssetExecutionContext) -> bool:
+    """Whether a run of an unpartitioned asset was started by a person rather than as an increment."""
+    return context.run.tags.get(MODE) != INCREMENTAL
+
+
+def asset_spec(contract: Contract, table: Table, description: str, kinds: set[str], deps: tuple[Table, ...] = ()) -> dg.AssetSpec:
+    """What Dagster shows of a contract's table."""
+    return dg.AssetSpec(
+        table.key,
+        deps=[dg.AssetDep(t.key) for t in deps],
+        description=description,
+        group_name=contract.domain,
+        owners=[o for o in contract.owners if "@" in o or o.startswith("team:")],
+        tags={"domain": contract.domain, "layer": table.layer, **{t: "" for t in contract.tags if t.replace("-", "").replace("_", "").isalnum()}},
+        kinds=kinds,
+        code_version=contract.version,
+    )
+
+
+def report_partitions(context: dg.AssetExecutionContext, start: date, table: Table, per_day: Mapping[date, Mapping[str, Any]]) -> None:
+    """Tell Dagster which partitions a run touched, so that late data shows up where it belongs.
+
+    Partitions within the run's own range get their metadata on the run's event, others an event of their own.
+    """
+    has_range = context.has_partition_key or context.has_partition_key_range
+    asked = {date.fromisoformat(k) for k in context.partition_keys} if has_range else set()
+    for day, metadata in sorted(per_day.items()):
+        if day in asked:
+            context.add_asset_metadata(dict(metadata), asset_key=table.key, partition_key=day.isoformat())
+        elif known_day(start, day):
+            context.log_event(dg.AssetMaterialization(asset_key=table.key, partition=day.isoformat(), metadata=dict(metadata)))
+
+
+def freshness(window: timedelta | None) -> dg.FreshnessPolicy | None:
+    """Dagster's freshness policy for a promise of the contract."""
+    return dg.FreshnessPolicy.time_window(fail_window=window) if window else None

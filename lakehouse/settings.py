@@ -1,0 +1,69 @@
+"""The settings: one frozen object, and the only place that reads the environment.
+
+Every setting is an environment variable `LAKEHOUSE_<NAME>`; the defaults run on a laptop. A variable with our prefix that is no
+setting is an error, since a misspelt one would otherwise be a silent default. Not here: anything that a contract says.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import SettingsError
+
+PREFIX = "LAKEHOUSE_"
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """Where the lake is and how its engine runs."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(default=PROJECT / ".lakehouse", description="The one folder with all state: engine, catalogue, Dagster instance, logs.")
+    contracts: Path = Field(default=PROJECT / "contracts", description="The folder of data contracts.")
+    landing: str = Field(default="", description="Folder or URL that relative source paths of contracts start from. Default: `<home>/landing`.")
+    warehouse: str = Field(default="", description="Folder or URL of the Delta tables. Default: `<home>/warehouse`.")
+    dbt_project: Path = Field(default=PROJECT / "dbt_project", description="The dbt project that builds Gold.")
+
+    engine: Literal["embedded", "remote"] = Field(default="embedded", description="`embedded` starts Spark here on demand; `remote` uses endpoints that already run.")
+    connect_url: str = Field(default="", description="Spark Connect URL of a remote engine, such as `sc://host:15002`.")
+    thrift_host: str = Field(default="", description="Thrift/JDBC host of a remote engine.")
+    thrift_port: int = Field(default=10000, ge=1, le=65535, description="Thrift/JDBC port of a remote engine.")
+    engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
+    engine_start_timeout: int = Field(default=120, ge=5, description="Seconds to wait until both doors of the embedded engine are open.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        fill = object.__setattr__  # the object is frozen for everybody else
+        fill(self, "home", self.home.expanduser().absolute())
+        fill(self, "contracts", self.contracts.expanduser().absolute())
+        fill(self, "dbt_project", self.dbt_project.expanduser().absolute())
+        for name in ("landing", "warehouse"):
+            value = getattr(self, name) or str(self.home / name)
+            fill(self, name, value if "://" in value else str(Path(value).expanduser().absolute()))
+        if self.engine == "remote" and not (self.connect_url and self.thrift_host):
+            raise ValueError("LAKEHOUSE_ENGINE=remote needs LAKEHOUSE_CONNECT_URL and LAKEHOUSE_THRIFT_HOST (and LAKEHOUSE_THRIFT_PORT where it is not 10000)")
+        return self
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once. Raises `SettingsError` with every mistake found."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise SettingsError(
+            f"{', '.join(unknown)}: no such setting.",
+            next_step=f"Known are: {', '.join(sorted(known))}.",
+        )
+    try:
+        return Settings()
+    except ValidationError as error:
+        reasons = "; ".join(f"{PREFIX}{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}".replace(f"{PREFIX}: ", "") for e in error.errors())
+        raise SettingsError(f"The environment's settings can't be used: {reasons}.", next_step="Correct or unset these variables.") from error

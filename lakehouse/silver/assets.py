@@ -1,0 +1,108 @@
+"""The Silver assets, one for each contract, each with its quarantine. Here: what Dagster shows and asks. Not here: what is done (`silver.build`)."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from lakehouse.contracts.model import Contract
+from lakehouse.engine.metadata import rows_by_partition
+from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, silver_specs
+from lakehouse.resources import SparkEngine, TableMetadata
+from lakehouse.runs import asset_spec, daily, freshness, rebuilds_everything, report_partitions, requested_days
+from lakehouse.silver.build import increment, rebuild
+from lakehouse.silver.keys import KeyCount, count_keys
+from lakehouse.silver.report import Built
+
+
+def silver_asset(contract: Contract) -> dg.AssetsDefinition:
+    """The assets of a Silver table and its quarantine. With partition keys: these dates are rebuilt; as an increment: what Bronze gained is applied."""
+    silver = asset_spec(contract, contract.silver, contract.description, {"spark", "delta", "silver"}, (contract.bronze,))
+    refused = f"Records of {contract.name} that were refused, with every reason, the raw record and where it came from."
+    quarantine = asset_spec(contract, contract.quarantine, refused, {"spark", "delta"}, (contract.bronze,))
+    partitions = daily(contract)
+    specs = [
+        silver.replace_attributes(
+            partitions_def=partitions if contract.event_date else None, freshness_policy=freshness(contract.freshness)
+        ).merge_attributes(metadata={"dagster/column_schema": column_schema(contract)}),
+        quarantine.replace_attributes(partitions_def=partitions if contract.event_date else None),
+    ]
+
+    @dg.multi_asset(
+        name=f"silver_{contract.name}",
+        specs=specs,
+        check_specs=silver_specs(contract),
+        pool=f"silver_{contract.name}",
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        op_tags={"lakehouse/table": str(contract.silver)},
+    )
+    def build(context: dg.AssetExecutionContext, spark: SparkEngine, tables: TableMetadata) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        days = requested_days(context) if contract.event_date else None
+        session = spark.spark_session
+        if days is not None or (contract.event_date is None and rebuilds_everything(context)):
+            built = rebuild(session, contract, days, context.run_id)
+        else:
+            built = increment(session, contract, context.run_id)
+        for step in built.steps:
+            context.log.info(f"{contract.silver}: {step}")
+        keys = count_keys(session, contract, built.dates) if built.changed else KeyCount(0, 0)
+        yield from _results(context, contract, built, keys, tables)
+
+    return build
+
+
+def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built, keys: KeyCount, tables: TableMetadata) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+    table = tables.load(contract.silver)
+    rows = rows_by_partition(table, contract.event_date)
+    refused_rows = rows_by_partition(tables.load(contract.quarantine), "_source_date")
+    if contract.event_date:
+        report_partitions(context, contract.start, contract.silver, {d: {"partition_row_count": rows.get(d, 0)} for d in built.dates})
+        per_day = {d: {"partition_row_count": refused_rows.get(d, 0)} for d in built.days if d is not None}
+        report_partitions(context, contract.start, contract.quarantine, per_day)
+    verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _refused(contract, built)]
+    verdicts += [check_volume(contract, table, built.dates)] if contract.volume else []
+    verdicts += [check_freshness(contract, table)] if contract.freshness else []
+    total = {
+        "dagster/row_count": sum(rows.values()),
+        "records_in": sum(b.rows_in for b in built.balances),
+        "applied": sum(b.applied for b in built.balances),
+        "superseded": sum(b.superseded for b in built.balances),
+        "refused": sum(b.refused for b in built.balances),
+        "conservation": dg.MetadataValue.json([{"bronze_day": str(b.day), **{k: getattr(b, k) for k in _COUNTS}} for b in built.balances]),
+        "dates_touched": len(built.dates),
+        "delta_version": table.version(),
+    }
+    yield dg.MaterializeResult(asset_key=contract.silver.key, metadata=total, check_results=[v.result(contract.silver.key) for v in verdicts])
+    yield dg.MaterializeResult(asset_key=contract.quarantine.key, metadata={"dagster/row_count": sum(refused_rows.values()), "by_rule": dg.MetadataValue.json(built.by_rule)})
+
+
+_COUNTS = ("rows_in", "applied", "superseded", "refused", "lost")
+
+
+def _key_verdicts(contract: Contract, keys: KeyCount) -> list[Verdict]:
+    verdicts = [Verdict("keys", keys.repeated == 0, f"{keys.repeated:,} identities stand more than once." if keys.repeated else "Each identity stands once.")]
+    if contract.event_date:
+        text = f"{keys.on_two_dates:,} keys stand on more than one {contract.event_date}." if keys.on_two_dates else "Each key stands on one date."
+        verdicts.append(Verdict("key_dates", keys.on_two_dates == 0, text, dg.AssetCheckSeverity.WARN))
+    return verdicts
+
+
+def _conserved(built: Built) -> Verdict:
+    wrong = built.unbalanced
+    text = "; ".join(
+        f"Bronze day {b.day}: {b.rows_in:,} in, {b.applied:,} applied, {b.superseded:,} superseded, {b.refused:,} refused, {b.lost:,} lost" for b in wrong[:5]
+    )
+    return Verdict("conservation", not wrong, text or f"{sum(b.rows_in for b in built.balances):,} records are accounted for.")
+
+
+def _refused(contract: Contract, built: Built) -> Verdict:
+    return check_refused(sum(b.refused for b in built.balances), sum(b.rows_in for b in built.balances), built.by_rule, contract.name)
+
+
+def column_schema(contract: Contract) -> dg.TableSchema:
+    """The contract's columns as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(c.name, c.type, c.description or None, dg.TableColumnConstraints(nullable=not c.required, unique=contract.key == (c.name,)))
+            for c in contract.columns
+        ]
+    )

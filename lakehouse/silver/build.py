@@ -1,0 +1,226 @@
+"""Building Silver and its quarantine: the increment (what Bronze gained) and the rebuild (exactly these event dates).
+
+One pass over the records: they are parsed, judged and kept; Silver, quarantine and the counts are all taken from that. Both tables carry their own progress.
+Not here: what a run has to do (`silver.plan`), what was counted (`silver.report`), Dagster (`silver.assets`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from lakehouse.contracts.model import Contract
+from lakehouse.contracts.spark_schema import silver_fields
+from lakehouse.engine import metadata
+from lakehouse.engine.delta import Commit, Field, Overtaken, Shape, ensure_table
+from lakehouse.engine.metadata import Day, Note, TableState
+from lakehouse.errors import DataError, WriteConflict
+from lakehouse.quality import quarantine
+from lakehouse.quality.rules import judge
+from lakehouse.silver import report
+from lakehouse.silver.masking import masked
+from lakehouse.silver.parse import ORIGIN, parse
+from lakehouse.silver.plan import Plan, bronze_days, catch_up, rebuild_of
+from lakehouse.silver.report import Built, Counts, Merged
+from lakehouse.silver.scd import newer, winners
+
+ATTEMPTS = 5
+_FEED_GONE = ("CHANGE_DATA_FILE_NOT_FOUND", "FileNotFound", "FAILED_READ_FILE", "CHANGE_DATA_NOT_RECORDED")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The states that a run plans from."""
+
+    bronze: TableState
+    silver: TableState
+    quarantine: TableState
+
+
+def silver_shape(contract: Contract) -> Shape:
+    """The Silver table as the contract declares it."""
+    fields = tuple(Field(f.name, f.type, f.comment) for f in silver_fields(contract))
+    return Shape(fields, contract.event_date, contract.description)
+
+
+def increment(spark: SparkSession, contract: Contract, run: str) -> Built:
+    """Bring Silver and quarantine to Bronze's newest version; each from its own progress. Raises `RowRuleFailed`, `WriteConflict`, `DataError`."""
+    return _until_committed(spark, contract, run, None)
+
+
+def rebuild(spark: SparkSession, contract: Contract, dates: Collection[date] | None, run: str) -> Built:
+    """Recompute exactly these event dates (None: everything) and replace them, with the quarantine of these Bronze days.
+
+    Bronze days that were replaced since the last run are rebuilt in the same commit. Raises like `increment`.
+    """
+    return _until_committed(spark, contract, run, frozenset(dates) if dates is not None and contract.event_date else frozenset())
+
+
+def _until_committed(spark: SparkSession, contract: Contract, run: str, wanted: frozenset[date] | None) -> Built:
+    built = Built(contract)
+    for _ in range(ATTEMPTS):
+        try:
+            return _catch_up(spark, contract, run, built) if wanted is None else _rebuild(spark, contract, run, wanted, built)
+        except Overtaken:
+            continue  # plan again from what the other run left
+    raise WriteConflict(
+        f"{contract.silver} was written by other runs {ATTEMPTS} times while this one tried.",
+        state="Each of their commits is whole; nothing of this run's last attempt was written.",
+        next_step=f"When they are done: lakehouse sync {contract.name}",
+    )
+
+
+def _tables(spark: SparkSession, contract: Contract) -> Tables:
+    bronze = metadata.state(contract.bronze)
+    if bronze is None:
+        raise DataError(f"{contract.bronze} does not exist yet.", state=f"{contract.silver} is unchanged.", next_step=f"lakehouse sync {contract.name}")
+    silver = ensure_table(spark, contract.silver, silver_shape(contract))
+    return Tables(bronze, silver, ensure_table(spark, contract.quarantine, quarantine.shape(contract)))
+
+
+def _catch_up(spark: SparkSession, contract: Contract, run: str, built: Built) -> Built:
+    if report.current(contract):
+        return built
+    tables = _tables(spark, contract)
+    steps = [(target, catch_up(contract, target, tables.bronze)) for target in (tables.silver, tables.quarantine)]
+    if steps[0][1] == steps[1][1]:
+        return _apply(spark, contract, run, steps[0][1], (tables.silver, tables.quarantine), built)
+    for target, plan in steps:  # they part only after a crash between two commits, or a RESTORE of one
+        built = _apply(spark, contract, run, plan, (target,), built)
+    return built
+
+
+def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozenset[date], built: Built) -> Built:
+    tables = _tables(spark, contract)
+    both = (tables.silver, tables.quarantine)
+    plans = [catch_up(contract, target, tables.bronze) for target in both]
+    if not wanted or contract.event_date is None:
+        return _apply(spark, contract, run, Plan("rebuild", tables.bronze.id, None, tables.bronze.version, why="asked for"), both, built)
+    if plans[0] != plans[1] or plans[0].step == "append":
+        built = _catch_up(spark, contract, run, built)
+        tables = _tables(spark, contract)
+        both = (tables.silver, tables.quarantine)
+        plans = [catch_up(contract, target, tables.bronze) for target in both]
+        if any(p.step == "append" for p in plans):
+            raise Overtaken
+    base = plans[0]
+    if base.step == "rebuild" and base.after is not None:
+        if base.dates is None or base.days is None:
+            return _apply(spark, contract, run, base, both, built)
+        plan = replace(base, dates=base.dates | wanted, days=base.days | wanted)
+        return _apply(spark, contract, run, plan, both, built)
+    # A table that never consumed anything stays so: only these dates are promised. Else it is current, and stays so.
+    plan = Plan("rebuild", tables.bronze.id, base.after, tables.bronze.version, frozenset(wanted), wanted, "asked for")
+    return _apply(spark, contract, run, plan, both, built)
+
+
+def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, targets: tuple[TableState, ...], built: Built) -> Built:
+    """Read what the plan concerns once, and write each target from it."""
+    if plan.step == "nothing":
+        return built
+    rows = _judged(contract, _bronze(spark, contract, plan)).persist(StorageLevel.MEMORY_AND_DISK)
+    scoped = rows if plan.step == "append" else _in_scope(rows, contract, plan)
+    try:
+        counts = Counts.of(scoped, contract)
+        counts.raise_if_failed(contract)
+        for target in targets:
+            write = _write_silver if target.table == contract.silver else _write_quarantine
+            built = write(spark, contract, run, plan, target, scoped, counts, built)
+        return built
+    except PySparkException as error:
+        if plan.step == "append" and any(sign in str(error) for sign in _FEED_GONE):
+            return _apply(spark, contract, run, rebuild_of(contract, replace(plan, why="the change feed has expired"), plan.days or ()), targets, built)
+        raise
+    finally:
+        rows.unpersist()
+
+
+def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
+    """The Bronze rows that a plan concerns, at exactly the version it was made for."""
+    if plan.step == "append":
+        feed = spark.read.format("delta").option("readChangeFeed", "true")
+        return feed.option("startingVersion", (plan.after or 0) + 1).option("endingVersion", plan.until).table(contract.bronze.sql)
+    rows = spark.sql(f"SELECT * FROM {contract.bronze.sql} VERSION AS OF {plan.until}")
+    if plan.dates is None:
+        return rows
+    days: set[Day] = {*bronze_days(contract, plan.dates), *(plan.days or ())}
+    return rows.where(_among("_source_date", days))
+
+
+def _among(column: str, days: Collection[Day]) -> str:
+    """SQL: the column is one of these days; None is NULL."""
+    some = ", ".join(f"date'{d}'" for d in sorted(d for d in days if d is not None))
+    parts = [f"{column} in ({some})"] * bool(some) + [f"{column} is null"] * (None in days)
+    return f"({' or '.join(parts)})" if parts else "false"
+
+
+def _judged(contract: Contract, bronze: DataFrame) -> DataFrame:
+    """Parsed and judged rows, as narrow as they can be kept: the raw record only of those that were refused."""
+    headers: list[str] = []
+    if contract.source.format == "csv":
+        headers = [row[0] for row in bronze.select("_header").distinct().collect()]  # a handful: one for each layout of the files
+    judged = judge(parse(bronze, contract, headers), contract)
+    return judged.withColumn("_payload", F.when(~F.col("_accepted"), F.col("_payload")))
+
+
+def _in_scope(rows: DataFrame, contract: Contract, plan: Plan) -> DataFrame:
+    """Of the days that were read: accepted rows of the plan's dates, refused rows of the plan's Bronze days."""
+    if plan.dates is None or contract.event_date is None:
+        return rows
+    accepted, refused = _among(contract.event_date, plan.dates), _among("_source_date", plan.days or ())
+    return rows.where(f"(_accepted and {accepted}) or (not _accepted and {refused})")
+
+
+def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
+    """What the commit will say. A rebuild of some dates of a table that never consumed anything promises nothing about the others."""
+    whole = plan.step == "append" or plan.after is not None or plan.dates is None
+    consumed = {str(contract.bronze): (plan.source, plan.until)} if whole else {}
+    return metadata.advanced(target.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, target.version, consumed)
+
+
+def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a holder class would only rename it
+    spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts, built: Built
+) -> Built:
+    columns = [c.name for c in contract.columns] + [*ORIGIN, "_record_hash"]
+    won, lost = winners(rows.where("_accepted").select(*columns), contract)
+    won, superseded = masked(won, contract), report.by_day(lost)
+    commit = Commit(spark, target, _note(contract, run, plan, target))
+    dates = counts.dates if plan.step == "append" or plan.dates is None else plan.dates
+    where = _among(contract.event_date, dates) if contract.event_date else None
+    if plan.step == "rebuild":
+        version = commit.replace(won, None if plan.dates is None else where)
+        merged = Merged(report.applied_by_rebuild(spark, contract, where), {}, {})
+    elif counts.accepted:
+        version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
+        merged = report.applied_by_merge(spark, contract, won, where)
+    else:
+        version, merged = commit.append(won), Merged({}, {}, {})
+    step = f"{plan.step} to Bronze version {plan.until}" + (f" ({plan.why})" if plan.why else "")
+    return report.silver_written(built, version, step, counts, dates, report.balance(counts, merged, superseded))
+
+
+def _match(contract: Contract, dates: Collection[date]) -> str:
+    """MERGE's condition, with the event dates as literals so that only their partitions are read."""
+    keys = " and ".join(f"t.`{c}` = s.`{c}`" for c in contract.identity)
+    return f"{keys} and {_among(f't.`{contract.event_date}`', dates)}" if contract.event_date else keys
+
+
+def _write_quarantine(  # noqa: PLR0913 - as above
+    spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts, built: Built
+) -> Built:
+    commit = Commit(spark, target, _note(contract, run, plan, target))
+    refused = quarantine.refused(rows, contract)
+    if not counts.refused:
+        refused = spark.table(contract.quarantine.sql).limit(0)
+    if plan.step == "append":
+        version = commit.append(refused)
+    else:
+        version = commit.replace(refused, _among("_source_date", plan.days) if plan.days is not None else None)
+    return report.quarantine_written(built, version, counts, plan.days or frozenset())

@@ -1,0 +1,54 @@
+"""Whether keys are unique in a Silver table, looked at in the touched partitions and those that late data reaches.
+
+Not here: how duplicates are avoided (`silver.scd`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+
+
+@dataclass(frozen=True)
+class KeyCount:
+    """Identities that stand more than once, and keys that stand on more than one event date."""
+
+    repeated: int
+    on_two_dates: int
+
+
+def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date]) -> KeyCount:
+    """Count over the given event dates, widened by the lateness horizon; over everything where a table has no dates."""
+    table = spark.table(contract.silver.sql)
+    if contract.event_date is None:
+        per_key = table.groupBy(*contract.key).count()
+        return KeyCount(per_key.where("count > 1").count(), 0)
+    if not dates:
+        return KeyCount(0, 0)
+    reach = timedelta(days=contract.lateness_days)
+    near = F.col(contract.event_date).between(F.lit(min(dates) - reach), F.lit(max(dates) + reach))
+    per_key = (
+        table.where(near)
+        .groupBy(F.xxhash64(*contract.key))  # 64 bits a key: a collision can only raise a false alarm, which the exact count below settles
+        .agg(F.count("*").alias("n"), F.min(contract.event_date).alias("first"), F.max(contract.event_date).alias("last"))
+    )
+    row = per_key.agg(F.count_if("n > 1 and first = last").alias("same"), F.count_if("first <> last").alias("apart"), F.count_if("first <> last and n > 2").alias("many")).first()
+    same, apart, many = (int(x or 0) for x in (row or (0, 0, 0)))
+    if same or apart or many:
+        return _exact(spark, contract, near)
+    return KeyCount(0, 0)
+
+
+def _exact(spark: SparkSession, contract: Contract, near: object) -> KeyCount:
+    table = spark.table(contract.silver.sql).where(near)  # type: ignore[arg-type]
+    per_identity = table.groupBy(*contract.identity).count()
+    per_key = per_identity.groupBy(*contract.key).agg(F.sum("count").alias("rows"), F.count("*").alias("dates"))
+    row = per_key.agg(F.sum("rows") - F.sum("dates"), F.count_if("dates > 1")).first()
+    repeated, apart = (int(x or 0) for x in (row or (0, 0)))
+    return KeyCount(repeated, apart)

@@ -1,0 +1,138 @@
+"""Raw Bronze records to the contract's typed columns, with a name for everything that could not be read or typed.
+
+Pure: DataFrame in, DataFrame out. Nothing becomes NULL unseen: a value that is there but has not the declared type is a problem of its row.
+Not here: the contract's rules (`quality.rules`), which record wins (`scd`).
+
+JSON is read as a map of raw field texts inside a one-element array: that is one pass over the text, as fast as reading a struct, and unlike it
+shows repeated and unknown fields, a field of another type, and text behind the record's end.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from importlib import import_module
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Column as ContractColumn
+from lakehouse.contracts.model import Contract
+from lakehouse.silver.types import Source, typed
+from lakehouse.sources.records import split_header
+
+ORIGIN = ("_source", "_source_position", "_source_time", "_source_date", "_ingested_at")
+_FIELDS = "_fields"  # map of field name → raw text, for text formats
+
+
+def parse(bronze: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> DataFrame:
+    """One row per Bronze row. Columns: the contract's, `_payload`, `_problems` (array of names, NULL when there is none), `_record_hash`, the origin.
+
+    `headers`: the CSV header lines that occur in these rows.
+    """
+    raw, problems = _text(bronze, contract, headers) if contract.source.is_text else _typed_format(bronze, contract)
+    pairs = [(c, typed(c, _source(c, contract, raw))) for c in contract.read_columns]
+    rows = raw.select("*", *[t.value.alias(c.name) for c, t in pairs])
+    rows = _transform(_derive(rows, contract), contract)
+    checks = [*problems, *[(f"{c.name}_type", t.failed) for c, t in pairs if t.failed is not None]]
+    return rows.select(*[c.name for c in contract.columns], "_payload", "_record_hash", *ORIGIN, _collect(checks).alias("_problems"))
+
+
+def _text(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> tuple[DataFrame, list[tuple[str, Column]]]:
+    """Each field's raw text as `_raw_<column>`, and the problems of the record as a whole."""
+    fields = _json_fields(bronze) if contract.source.format == "json" else _csv_fields(bronze, contract, headers)
+    texts = [(c, F.col(_FIELDS)[c.source_field or c.name]) for c in contract.read_columns]
+    # Dates and times are looked at several times. The trim, being a computation, keeps Spark from looking the field up anew each time.
+    columns = [(F.trim(t) if c.type.startswith(("date", "time", "decimal")) else t).alias(f"_raw_{c.name}") for c, t in texts]
+    raw = fields.select("*", F.xxhash64("_payload").alias("_record_hash"), *columns)
+    return raw, _text_problems(contract)
+
+
+def _typed_format(bronze: DataFrame, contract: Contract) -> tuple[DataFrame, list[tuple[str, Column]]]:
+    """The source's own columns as `_raw_<column>`; the whole row as JSON in `_payload`."""
+    own = [f.name for f in bronze.schema.fields if not f.name.startswith("_")]
+    record = F.to_json(F.struct(*[F.col(f"`{c}`") for c in own]))
+    texts = [(c, c.source_field or c.name) for c in contract.read_columns]
+    columns = [(F.col(f"`{n}`") if n in own else F.lit(None).cast(c.type)).alias(f"_raw_{c.name}") for c, n in texts]
+    raw = bronze.select(*ORIGIN, record.alias("_payload"), *columns)
+    return raw.withColumn("_record_hash", F.xxhash64("_payload")), [("malformed", F.lit(False))]
+
+
+def _collect(checks: Sequence[tuple[str, Column]]) -> Column:
+    """The names of the checks that are true, NULL when none is; the array is only built for rows that have one."""
+    (name, unreadable), *others = checks
+    anything = unreadable
+    for _, failed in others:
+        anything = anything | failed
+    # array_except drops the NULLs of the checks that hold, in generated code, which a filter by lambda is not.
+    names = F.array_except(F.array(*[F.when(failed, F.lit(n)) for n, failed in others]), F.array(F.lit(None).cast("string")))
+    return F.when(anything, F.when(unreadable, F.array(F.lit(name))).otherwise(names))  # an unreadable record has no further problems
+
+
+def _json_fields(bronze: DataFrame) -> DataFrame:
+    """`_fields`: the record's fields as a map of texts, NULL when it is no single JSON object."""
+    parsed = bronze.select(*ORIGIN, "_payload", F.expr("from_json(concat('[', _payload, ']'), 'array<map<string,string>>')").alias("_parsed"))
+    # A second projection: within one, the text would be parsed twice.
+    return parsed.select(*ORIGIN, "_payload", F.when(F.size("_parsed") == 1, F.col("_parsed")[0]).alias(_FIELDS))
+
+
+def _csv_fields(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> DataFrame:
+    """`_fields`: the values by the names in the record's own header, NULL when it has not as many values as its header has names."""
+    source, fields = contract.source, F.lit(None).cast("map<string,string>")
+    options = {"sep": source.delimiter, "quote": source.quote, "escape": source.escape, "nullValue": source.null_value, "columnNameOfCorruptRecord": "_corrupt"}
+    rows = bronze.select(*ORIGIN, "_payload", "_header")
+    for n, header in enumerate(headers):
+        names = split_header(source, header)
+        schema = ", ".join(f"`{c}` string" for c in (*[f"c{i}" for i in range(len(names))], "_corrupt"))
+        here = F.col("_header") == F.lit(header)
+        rows = rows.withColumn(f"_record{n}", F.when(here, F.from_csv(F.col("_payload"), F.lit(schema), options)))
+        record = F.col(f"_record{n}")
+        pairs = [x for i, name in enumerate(names) for x in (F.lit(name), record[f"c{i}"])]
+        fields = F.when(here, F.when(record["_corrupt"].isNull(), F.create_map(*pairs))).otherwise(fields)
+    return rows.select(*ORIGIN, "_payload", fields.alias(_FIELDS))
+
+
+def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
+    """Problems of the record as a whole; the first one excludes all others."""
+    fields, names = F.col(_FIELDS), F.map_keys(_FIELDS)
+    declared = [c.source_field or c.name for c in contract.read_columns]
+    malformed = fields.isNull()
+    if contract.source.format == "json":
+        # Text behind the record that closes the array early; only records with a bracket can hide it.
+        malformed = malformed | (F.col("_payload").contains("]") & F.expr("from_json(concat('{\"r\":', _payload, '}'), 'map<string,string>') is null"))
+    unknown = F.array_except(names, F.array(*map(F.lit, declared)))
+    lowered = F.split(F.lower(F.array_join(unknown, "\n")), "\n")
+    other_case = F.arrays_overlap(lowered, F.array(*[F.lit(n.lower()) for n in declared]))
+    # Most records have just the declared fields, in one order: a look at the names spares them the rest. (CASE, since Spark
+    # computes common parts of both sides of an AND beforehand.)
+    usual = F.coalesce(names == F.array(*map(F.lit, declared)), F.lit(False))
+    return [
+        ("malformed", malformed),
+        ("invalid_utf8", ~F.is_valid_utf8("_payload")),
+        ("duplicate_field", F.when(usual, False).otherwise(F.size(names) != F.size(F.array_distinct(names)))),
+        ("field_case", F.when(usual, False).when(F.size(unknown) == 0, False).otherwise(other_case)),
+    ]
+
+
+def _source(column: ContractColumn, contract: Contract, raw: DataFrame) -> Source:
+    """Where a column's raw value is, and what type it has there."""
+    value = F.col(f"_raw_{column.name}")
+    if not contract.source.is_text:
+        return Source(value, raw.schema[f"_raw_{column.name}"].dataType.simpleString(), None)
+    name = column.source_field or column.name
+    exact = F.expr(f"from_json(_payload, '`{name}` {column.type}').`{name}`") if contract.source.format == "json" else None
+    return Source(value, "string", exact)
+
+
+def _derive(rows: DataFrame, contract: Contract) -> DataFrame:
+    for column in contract.derived_columns:
+        rows = rows.withColumn(column.name, F.expr(f"try_cast(({column.expression}) as {column.type})"))
+    return rows
+
+
+def _transform(rows: DataFrame, contract: Contract) -> DataFrame:
+    module = f"lakehouse.silver.transforms.{contract.name}"
+    if importlib.util.find_spec(module) is None:
+        return rows
+    result: DataFrame = import_module(module).transform(rows)
+    return result

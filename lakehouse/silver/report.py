@@ -1,0 +1,206 @@
+"""What a Silver run did, counted: rows in, applied, superseded, refused, per Bronze day; and the audit that nothing went missing.
+
+The counts come from the judged records; the audit reads back what was committed. A day is balanced when both agree: that is conservation (P3).
+Not here: writing (`silver.build`), how Dagster shows it (`silver.assets`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+from typing import TypeVar
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+from lakehouse.engine import metadata
+from lakehouse.engine.metadata import Day
+from lakehouse.errors import RowRuleFailed
+from lakehouse.quality.rules import dispositions
+from lakehouse.silver.scd import order_columns
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Judged records that share Bronze day, event date and reasons."""
+
+    day: Day
+    date: date | None
+    accepted: bool
+    reasons: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The judged records of a run, counted once."""
+
+    groups: tuple[Group, ...]
+
+    @staticmethod
+    def of(judged: DataFrame, contract: Contract) -> Counts:
+        """Count; the one action that also parses, since its input is kept."""
+        event_date = F.col(contract.event_date) if contract.event_date else F.lit(None).cast("date")
+        by = judged.groupBy("_source_date", F.when(F.col("_accepted"), event_date).alias("_d"), "_accepted", "_reasons").count()
+        return Counts(tuple(Group(r[0], r[1], r[2], tuple(r[3] or ()), r[4]) for r in by.collect()))
+
+    @cached_property
+    def accepted(self) -> dict[Day, int]:
+        """Accepted records per Bronze day."""
+        return _sum((g.day, g.rows) for g in self.groups if g.accepted)
+
+    @cached_property
+    def refused(self) -> dict[Day, int]:
+        """Refused records per Bronze day."""
+        return _sum((g.day, g.rows) for g in self.groups if not g.accepted)
+
+    @cached_property
+    def dates(self) -> frozenset[date]:
+        """The event dates of accepted records."""
+        return frozenset(g.date for g in self.groups if g.accepted and g.date is not None)
+
+    @cached_property
+    def by_rule(self) -> dict[str, int]:
+        """Records per broken rule; a record counts for each of its reasons."""
+        return _sum((reason, g.rows) for g in self.groups for reason in g.reasons)
+
+    def raise_if_failed(self, contract: Contract) -> None:
+        """Raise `RowRuleFailed` when a row breaks a rule that must fail the run."""
+        failing = {rule: n for rule, n in self.by_rule.items() if dispositions(contract).get(rule) == "fail"}
+        if not failing:
+            return
+        total, rules = sum(g.rows for g in self.groups), ", ".join(f'"{r}" ({n:,} rows)' for r, n in sorted(failing.items()))
+        state = metadata.state(contract.silver)
+        raise RowRuleFailed(
+            f"{contract.silver} was not written: of {total:,} rows some break {rules}, which the contract says must fail the run.",
+            state=f"{contract.bronze} is unchanged; {contract.silver} is still at version {state.version if state else 'none'}.",
+            next_step=f"See the rules with: lakehouse contract show {contract.name}. Mend the source or set the rule's onFail to quarantine, then: lakehouse sync {contract.name}",
+        )
+
+
+def _sum(pairs: Iterable[tuple[K, int]]) -> dict[K, int]:
+    total: Counter[K] = Counter()
+    for key, n in pairs:
+        total[key] += n
+    return dict(total)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """One Bronze day of a run: every record is applied, superseded or refused; `lost` must be 0."""
+
+    day: Day
+    rows_in: int
+    applied: int
+    superseded: int
+    refused: int
+    lost: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether conservation holds for the day."""
+        return self.lost == 0 and self.rows_in == self.applied + self.superseded + self.refused
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a run of a Silver table did. Versions are None for a table that needed nothing."""
+
+    contract: Contract
+    silver_version: int | None = None
+    quarantine_version: int | None = None
+    steps: tuple[str, ...] = ()
+    dates: frozenset[date] = frozenset()
+    days: frozenset[Day] = frozenset()
+    balances: tuple[Balance, ...] = ()
+    by_rule: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was committed."""
+        return self.silver_version is not None or self.quarantine_version is not None
+
+    @property
+    def unbalanced(self) -> tuple[Balance, ...]:
+        """The Bronze days whose records are not all accounted for."""
+        return tuple(b for b in self.balances if not b.balanced)
+
+
+def current(contract: Contract) -> bool:
+    """Whether Silver and quarantine hold all that Bronze has; from the logs, without Spark."""
+    bronze, silver, refused = (metadata.state(t) for t in (contract.bronze, contract.silver, contract.quarantine))
+    if bronze is None or silver is None or refused is None:
+        return False
+    return silver.consumed(bronze) == bronze.version == refused.consumed(bronze)
+
+
+def by_day(rows: DataFrame) -> dict[Day, int]:
+    """Rows per Bronze day."""
+    return {r[0]: r[1] for r in rows.groupBy("_source_date").count().collect()}
+
+
+def applied_by_rebuild(spark: SparkSession, contract: Contract, where: str | None) -> dict[Day, int]:
+    """Read back: the rows that the rebuilt part of Silver holds of each Bronze day."""
+    table = spark.table(contract.silver.sql)
+    return by_day(table.where(where) if where else table)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Read back after a MERGE, per Bronze day of the batch: winners that Silver holds, that lost to a greater one, that are not there."""
+
+    applied: dict[Day, int]
+    superseded: dict[Day, int]
+    lost: dict[Day, int]
+
+
+def applied_by_merge(spark: SparkSession, contract: Contract, won: DataFrame, where: str | None) -> Merged:
+    """Hold the batch's winners against Silver: each identity must be there with an order at least its own."""
+    order = F.struct(*[F.col(c) for c in order_columns(contract)])
+    table = spark.table(contract.silver.sql)
+    held = (table.where(where) if where else table).select(*contract.identity, order.alias("_held"))
+    batch = won.select(*contract.identity, "_source_date", order.alias("_own"))
+    joined = held.join(F.broadcast(batch), list(contract.identity), "right")
+    verdict = F.expr("case when _held is null or _held < _own then 'lost' when _held = _own then 'applied' else 'superseded' end")
+    found: dict[str, Counter[Day]] = {"applied": Counter(), "superseded": Counter(), "lost": Counter()}
+    for day, name, n in joined.groupBy("_source_date", verdict.alias("_verdict")).count().collect():
+        found[name][day] += n
+    return Merged(dict(found["applied"]), dict(found["superseded"]), dict(found["lost"]))
+
+
+def balance(counts: Counts, merged: Merged, superseded: dict[Day, int]) -> tuple[Balance, ...]:
+    """The account of each Bronze day of a run."""
+    days = sorted({*counts.accepted, *counts.refused}, key=lambda d: (d is not None, d))
+    return tuple(
+        Balance(
+            day,
+            counts.accepted.get(day, 0) + counts.refused.get(day, 0),
+            merged.applied.get(day, 0),
+            merged.superseded.get(day, 0) + superseded.get(day, 0),
+            counts.refused.get(day, 0),
+            merged.lost.get(day, 0),
+        )
+        for day in days
+    )
+
+
+def silver_written(built: Built, version: int, step: str, counts: Counts, dates: frozenset[date], balances: tuple[Balance, ...]) -> Built:
+    """Add a commit of Silver."""
+    return replace(
+        built, silver_version=version, steps=(*built.steps, step), dates=built.dates | dates, balances=(*built.balances, *balances), by_rule=_merge(built, counts)
+    )
+
+
+def quarantine_written(built: Built, version: int, counts: Counts, days: frozenset[Day]) -> Built:
+    """Add a commit of quarantine."""
+    return replace(built, quarantine_version=version, days=built.days | days | frozenset(counts.refused))
+
+
+def _merge(built: Built, counts: Counts) -> dict[str, int]:
+    return dict(Counter(built.by_rule) + Counter(counts.by_rule))

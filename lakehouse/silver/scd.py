@@ -1,0 +1,55 @@
+"""Which record of an identity wins, by a total order; so the result never depends on arrival order or batch split.
+
+Order: the contract's sequence columns, then origin, then record hash; the greatest wins, NULL is lowest. Pure.
+Here is the place for slowly changing dimensions of type 2, when they come. Not here: writing (`silver.build`).
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract
+
+_MANY = 0.05  # share of records with rivals above which sorting everything is cheaper than setting the rivals apart
+
+
+def order_columns(contract: Contract) -> tuple[str, ...]:
+    """The columns of the total order, most significant first."""
+    return (*contract.sequence, "_source", "_source_position", "_record_hash")
+
+
+def newer(contract: Contract) -> str:
+    """SQL: record `s` wins over record `t`."""
+    return "struct({}) > struct({})".format(*(", ".join(f"{side}.`{c}`" for c in order_columns(contract)) for side in ("s", "t")))
+
+
+def ranked(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Add `_rank`: 1 for the winner of each identity, higher for those it supersedes."""
+    window = Window.partitionBy(*contract.identity).orderBy(*[F.col(c).desc_nulls_last() for c in order_columns(contract)])
+    return rows.withColumn("_rank", F.row_number().over(window))
+
+
+def identity_hash(contract: Contract) -> Column:
+    """64 bits of a row's identity. Equal identities have equal hashes; the converse is never relied on."""
+    return F.xxhash64(*contract.identity)
+
+
+def winners(rows: DataFrame, contract: Contract) -> tuple[DataFrame, DataFrame]:
+    """The winners, and the superseded records, of cached rows.
+
+    Few records have rivals. So a narrow count of identity hashes finds them, only they are shuffled and sorted, and the others are written as they come,
+    which also keeps files in the order of arrival. A hash collision only sends two rows through the sort that did not need it.
+    """
+    hashed = rows.withColumn("_identity", identity_hash(contract))
+    rivals = hashed.groupBy("_identity").count().where("count > 1").select("_identity").persist()
+    crowded, total = rivals.count(), rows.count()
+    if total == 0 or crowded > _MANY * total:
+        rivals.unpersist()
+        all_ranked = ranked(rows, contract)
+        return all_ranked.where("_rank = 1").drop("_rank"), all_ranked.where("_rank > 1").drop("_rank")
+    if crowded == 0:
+        return rows, rows.limit(0)
+    alone = hashed.join(F.broadcast(rivals), "_identity", "left_anti").drop("_identity")
+    contested = ranked(hashed.join(F.broadcast(rivals), "_identity", "left_semi").drop("_identity"), contract)
+    return alone.unionByName(contested.where("_rank = 1").drop("_rank")), contested.where("_rank > 1").drop("_rank")

@@ -1,0 +1,121 @@
+"""A raw value to a declared type: the value, and whether it was there but could not be had without loss.
+
+One expression per Spark type family. Not here: what the value must be (`quality.rules`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Column as ContractColumn
+
+_NUMBERS = ("tinyint", "smallint", "int", "integer", "bigint", "float", "double", "decimal")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw value, its Spark type, and, in JSON, an exact reading of it where its text passes through a double."""
+
+    raw: Column
+    type: str
+    exact: Column | None
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A typed value, and whether one was there that has not the type (None: it can't fail).
+
+    `failed` refers to the typed column by its name: it belongs into a later projection, where the value is not computed again.
+    """
+
+    value: Column
+    failed: Column | None
+
+
+def typed(column: ContractColumn, source: Source) -> Typed:
+    """The raw value as the column's type; `failed` is never NULL."""
+    family = re.split(r"[(<]", column.type.lower())[0].strip()
+    if source.type != "string":
+        return _from_native(column, source, family)
+    raw, done = source.raw, F.col(column.name)
+    match family:
+        case "string":
+            return Typed(raw, None)
+        case "double" | "float":
+            # JSON's own NaN and Infinity arrive in quotes; they are numbers that a rule then refuses, not a wrong type.
+            value = F.coalesce(raw.try_cast(column.type), F.when(raw.isin('"NaN"', '"Infinity"', '"-Infinity"'), F.expr("double('NaN')").cast(column.type)))
+        case "tinyint" | "smallint" | "int" | "integer" | "bigint":
+            whole = F.when(raw.rlike(r"^[+-]?\d+\.0+$"), F.substring_index(raw, ".", 1).try_cast(column.type))
+            value = F.coalesce(raw.try_cast(column.type), whole)
+        case "decimal":
+            return _decimal(column, source)
+        case "date":
+            value = _date(column, raw)
+        case "timestamp" | "timestamp_ntz":
+            value = _timestamp(column, raw)
+        case "array" | "map" | "struct":
+            parsed = F.from_json(F.concat(F.lit('{"v":'), raw, F.lit("}")), f"v {column.type}, _corrupt string", {"columnNameOfCorruptRecord": "_corrupt"})
+            return Typed(parsed["v"], raw.isNotNull() & (parsed["_corrupt"].isNotNull() | done.isNull()))
+        case _:
+            value = raw.try_cast(column.type)
+    return Typed(value, done.isNull() & raw.isNotNull())
+
+
+def _decimal(column: ContractColumn, source: Source) -> Typed:
+    """A decimal, unless digits would be lost: money is never rounded in silence."""
+    precision, scale = _precision(column.type)
+    # A JSON number's text has passed through a double, which holds 15 digits; longer ones are read again as decimals.
+    raw = source.exact.cast("string") if source.exact is not None and precision > 15 else source.raw
+    value, wide = raw.try_cast(column.type), raw.try_cast(f"decimal(38,{38 - (precision - scale)})")
+    return Typed(value, source.raw.isNotNull() & (F.col(column.name).isNull() | ~F.coalesce(F.col(column.name) == wide, F.lit(False))))
+
+
+def _precision(type_: str) -> tuple[int, int]:
+    found = re.search(r"\((\d+)\s*(?:,\s*(\d+))?\)", type_)
+    return (int(found[1]), int(found[2] or 0)) if found else (10, 0)
+
+
+def _date(column: ContractColumn, raw: Column) -> Column:
+    if column.format:
+        return F.to_date(F.try_to_timestamp(raw, F.lit(column.format)))
+    return F.when(F.length(raw) == 10, raw.try_cast("date"))  # Spark would take "2026" for a date, too
+
+
+def _timestamp(column: ContractColumn, raw: Column) -> Column:
+    """An instant. A time without a zone has one only if the contract says which."""
+    # Spark would take "10:15" for a time of today, and "2026" for its first of January.
+    dated = (F.substring(raw, 5, 1) == "-") & (F.length(raw) >= 10)
+    zoned = F.when(raw.endswith("Z"), True).otherwise((F.length(raw) > 16) & (F.substring(raw, -6, 1).isin("+", "-") | F.substring(raw, -5, 1).isin("+", "-")))
+    ntz = column.type.lower() == "timestamp_ntz"
+    if column.format:
+        parsed = F.try_to_timestamp(raw, F.lit(column.format))
+        has_zone = bool(re.search(r"[XxzVO]", re.sub(r"'[^']*'", "", column.format)))
+        return parsed if has_zone else _in_zone(parsed, column)
+    if ntz:
+        return F.when(dated, raw.try_cast("timestamp_ntz"))
+    instant = raw.try_cast("timestamp")
+    return F.when(dated, F.when(zoned, instant).otherwise(_in_zone(instant, column)))
+
+
+def _in_zone(local: Column, column: ContractColumn) -> Column:
+    """A time that was read as UTC but meant the contract's zone; NULL when the contract names none."""
+    return F.to_utc_timestamp(local, column.timezone) if column.timezone else F.lit(None).cast("timestamp")
+
+
+def _from_native(column: ContractColumn, source: Source, family: str) -> Typed:
+    """A value that has a type already. What a cast would change (a fraction cut off, a time of day dropped) is a failure."""
+    raw, native = source.raw, source.type
+    if native == column.type.lower():
+        return Typed(raw, None)
+    if native == "timestamp_ntz" and family == "timestamp":
+        return Typed(_in_zone(raw.cast("timestamp"), column), raw.isNotNull() & F.col(column.name).isNull())
+    value = raw.try_cast(column.type)
+    failed = raw.isNotNull() & F.col(column.name).isNull()
+    if family in _NUMBERS or family == "date":
+        back = F.coalesce(F.col(column.name).try_cast(native) == raw, F.lit(False))
+        failed = failed | (raw.isNotNull() & ~back)
+    return Typed(value, failed)

@@ -1,0 +1,160 @@
+"""The records of files as DataFrames: raw lines for text formats, columns for typed ones, and the envelope on each.
+
+Nothing is interpreted here. Files that can't be read are named, never skipped in silence.
+Not here: which files (`sources.files`), what a record means (`silver`).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial, reduce
+from urllib.parse import unquote
+
+import fsspec
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakehouse.contracts.model import Contract, FileSource
+from lakehouse.sources.files import SourceFile, root_of
+
+ENVELOPE = ("_source", "_source_position", "_source_time", "_source_size", "_ingested_at", "_source_date")
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that can't be read, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records to take in: None when no file could be opened. `files` are those in it."""
+
+    rows: DataFrame | None
+    files: tuple[SourceFile, ...]
+    unreadable: tuple[Unreadable, ...]
+
+
+def read(spark: SparkSession, contract: Contract, files: Sequence[SourceFile]) -> Batch:
+    """The records of these files. Columns: `_payload` (and `_header` for CSV) or the files' own, then the envelope."""
+    source, root = contract.source, root_of(contract.source)
+    look = {"csv": partial(_header, source, root), "parquet": partial(_parquet_schema, root)}.get(source.format)
+    kinds, bad = _by_kind(files, look)
+    frames = [_frame(spark, contract, root, kind, group) for kind, group in kinds.items()]
+    rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=not source.is_text), frames) if frames else None
+    return Batch(rows, tuple(f for group in kinds.values() for f in group), tuple(bad))
+
+
+def _by_kind(files: Sequence[SourceFile], look: partial[str] | None) -> tuple[dict[str, list[SourceFile]], list[Unreadable]]:
+    """Files that can be read together (same CSV header, same Parquet schema), and those that can't be opened."""
+    if look is None:
+        return ({"": list(files)} if files else {}), []
+    kinds: dict[str, list[SourceFile]] = defaultdict(list)
+    bad: list[Unreadable] = []
+
+    def kind_of(file: SourceFile) -> str | Unreadable:
+        try:
+            return look(file.path)
+        except (OSError, ValueError, EOFError) as error:  # pyarrow's errors are ValueErrors
+            return Unreadable(file.path, str(error).splitlines()[0][:300])
+
+    with ThreadPoolExecutor(8) as pool:
+        for file, kind in zip(files, pool.map(kind_of, files), strict=True):
+            bad.append(kind) if isinstance(kind, Unreadable) else kinds[kind].append(file)
+    return dict(kinds), bad
+
+
+def _header(source: FileSource, root: str, path: str) -> str:
+    """The first line that is not blank; empty for a file without one. Raises `ValueError` when a column stands twice."""
+    with fsspec.open(f"{root}/{path}", "rb", compression="infer") as file:
+        for line in file:
+            text = str(line.decode("utf-8-sig")).strip("\r\n")
+            if text.strip():
+                names = split_header(source, text)
+                twice = sorted({n for n in names if names.count(n) > 1})
+                if twice:
+                    raise ValueError(f"its header names {', '.join(twice)} more than once")
+                return text
+    return ""
+
+
+def split_header(source: FileSource, header: str) -> list[str]:
+    """The column names in a CSV header line."""
+    return [n.strip() for n in next(csv.reader([header], delimiter=source.delimiter, quotechar=source.quote))]
+
+
+def _parquet_schema(root: str, path: str) -> str:
+    with fsspec.open(f"{root}/{path}", "rb") as file:
+        return str(pq.read_schema(file).remove_metadata())
+
+
+def _frame(spark: SparkSession, contract: Contract, root: str, kind: str, files: Sequence[SourceFile]) -> DataFrame:
+    source = contract.source
+    paths = [re.sub(r"([\\{}\[\]*?])", r"\\\1", f"{root}/{f.path}") for f in files]  # Spark takes a path for a glob
+    if source.format == "json":
+        raw = _lines(spark, paths)
+    elif source.format == "csv":
+        records = _csv_records(spark, source, kind, paths) if source.multi_line else _lines(spark, paths).where(F.col("_payload") != F.lit(kind))
+        raw = records.withColumn("_header", F.lit(kind))
+    else:
+        raw = spark.read.format(source.format).load(paths).withColumn("_meta", F.col("_metadata"))
+    return _envelope(raw, contract, root)
+
+
+def _lines(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """Every line that is not blank, as it stands, without a byte order mark."""
+    text = spark.read.text(paths).select(F.col("value"), F.col("_metadata").alias("_meta"))
+    return text.select(F.expr(f"if(startswith(value, '{_BOM}'), substr(value, 2), value)").alias("_payload"), "_meta").where("trim(_payload) <> ''")
+
+
+def _csv_records(spark: SparkSession, source: FileSource, header: str, paths: list[str]) -> DataFrame:
+    """Records whose quoted fields may hold line breaks, each written as one CSV record again."""
+    names = split_header(source, header)
+    schema = ", ".join(f"`{n}` string" for n in (*names, "_corrupt"))
+    dialect = {"sep": source.delimiter, "quote": source.quote, "escape": source.escape}
+    table = spark.read.options(**dialect, header="true", multiLine="true", columnNameOfCorruptRecord="_corrupt").schema(schema).csv(paths)
+    record = F.to_csv(F.struct(*[F.col(f"`{n}`") for n in names]), dialect)
+    return table.select(F.coalesce("_corrupt", record).alias("_payload"), F.col("_metadata").alias("_meta"))
+
+
+def _envelope(raw: DataFrame, contract: Contract, root: str) -> DataFrame:
+    """Where each record comes from, and the day it belongs to (see `files.day_of`, which says the same of a file)."""
+    source, below = contract.source, root.removeprefix("file://") + "/"
+    columns = [c for c in raw.columns if c != "_meta"]
+    decoded = F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")
+    path = decoded.substr(F.instr(decoded, below) + len(below), F.lit(1 << 30))  # Hadoop writes local paths with one slash or three
+    position = F.expr("_meta.row_index") if source.format == "parquet" else F.lit(None)
+    placed = raw.select(
+        *[F.col(f"`{c}`") for c in columns],
+        path.alias("_source"),
+        position.cast("bigint").alias("_source_position"),
+        F.expr("_meta.file_modification_time").alias("_source_time"),
+        F.expr("_meta.file_size").alias("_source_size"),
+        F.current_timestamp().alias("_ingested_at"),
+    )
+    day, modified = _day(source), F.to_date("_source_time")
+    in_range = (day >= F.lit(contract.start)) & (day <= F.date_add(modified, 1))
+    return placed.withColumn("_source_date", F.when(in_range, day))
+
+
+def _day(source: FileSource) -> Column:
+    if source.date_pattern is None:
+        return F.to_date("_source_time")
+    groups = re.compile(source.date_pattern).groups
+    text = F.concat_ws("-", *[F.regexp_extract("_source", source.date_pattern, i + 1) for i in range(groups)])
+    return F.when(F.length(text) == 10, text.try_cast("date"))
+
+
+def blamed(error: Exception, files: Sequence[SourceFile]) -> SourceFile | None:
+    """The file that Spark names as the one it failed on, if it is one of these."""
+    text = unquote(str(error))
+    return next((f for f in sorted(files, key=lambda f: -len(f.path)) if f"/{f.path}" in text), None)

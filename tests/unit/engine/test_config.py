@@ -1,0 +1,80 @@
+"""How the engine is configured: heap, fingerprint, cache key, and the settings that keep queries honest."""
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse.engine.config import GIB, default_heap, engine_config, memory_limit, metastore_folder
+from lakehouse.settings import Settings
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, engine_heap="2g", warehouse=str(tmp_path / "warehouse"))
+
+
+@pytest.mark.parametrize(("memory", "heap"), [(1, "2g"), (4, "2g"), (8, "2g"), (12, "3g"), (16, "4g"), (24, "6g"), (32, "8g"), (512, "8g")])
+def test_the_heap_is_a_quarter_of_the_memory_between_2_and_8_gib(memory: int, heap: str):
+    assert default_heap(memory * GIB) == heap
+
+
+def test_a_containers_limit_counts_where_it_is_less_than_the_machine(tmp_path: Path):
+    (tmp_path / "memory.max").write_text(f"{GIB}\n", encoding="ascii")
+    assert memory_limit(tmp_path) == GIB
+
+
+def test_no_limit_means_the_machines_memory(tmp_path: Path):
+    (tmp_path / "memory.max").write_text("max\n", encoding="ascii")
+    assert memory_limit(tmp_path) > GIB // 4
+
+
+def test_the_same_settings_give_the_same_fingerprint(lake: Settings):
+    assert engine_config(lake).fingerprint() == engine_config(lake).fingerprint()
+
+
+@pytest.mark.parametrize("change", [{"engine_heap": "3g"}, {"warehouse": "/somewhere/else"}])
+def test_another_heap_or_warehouse_gives_another_fingerprint(lake: Settings, change: dict[str, str]):
+    assert engine_config(lake.model_copy(update=change)).fingerprint() != engine_config(lake).fingerprint()
+
+
+def test_another_jar_set_gives_another_fingerprint_and_another_cache(lake: Settings, monkeypatch: pytest.MonkeyPatch):
+    before = engine_config(lake)
+    monkeypatch.setattr("lakehouse.engine.config.read_lock", lambda: [])
+    after = engine_config(lake)
+    assert after.fingerprint() != before.fingerprint()
+    assert after.aot_key() != before.aot_key()
+
+
+def test_lakes_of_one_installation_share_the_cache_whatever_their_heap(lake: Settings, tmp_path: Path):
+    other = lake.model_copy(update={"home": tmp_path / "other", "engine_heap": "4g", "warehouse": "/elsewhere"})
+    assert engine_config(other).aot_key() == engine_config(lake).aot_key()
+
+
+def test_a_lake_that_was_moved_gets_a_new_catalogue(lake: Settings):
+    assert metastore_folder(lake) != metastore_folder(lake.model_copy(update={"warehouse": "/elsewhere"}))
+
+
+def test_the_class_path_is_explicit_and_sorted(lake: Settings):
+    names = [path.name for path in engine_config(lake).class_path]
+    spark = [name for name in names if not name.startswith("delta-")]
+    assert len(names) > 200 and not any("*" in name for name in names)
+    assert spark[:-1] == sorted(spark[:-1])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("spark.sql.session.timeZone", "UTC"),
+        ("spark.sql.ansi.enabled", "true"),
+        ("spark.sql.files.ignoreCorruptFiles", "false"),
+        ("spark.sql.files.ignoreMissingFiles", "false"),
+        ("spark.sql.runSQLOnFiles", "false"),
+        ("spark.databricks.delta.schema.autoMerge.enabled", "false"),
+        ("spark.databricks.delta.optimizeMetadataQuery.enabled", "false"),
+        ("spark.connect.grpc.binding.address", "127.0.0.1"),
+        ("spark.hadoop.hive.server2.thrift.bind.host", "127.0.0.1"),
+        ("spark.driver.bindAddress", "127.0.0.1"),
+    ],
+)
+def test_the_engine_is_told(lake: Settings, key: str, value: str):
+    assert dict(engine_config(lake).conf)[key] == value

@@ -1,0 +1,27 @@
+"""What people get to see of an error of the engine."""
+
+import pytest
+
+from lakehouse.engine.session import brief
+
+LONG = """[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found.
+Verify the spelling. SQLSTATE: 42P01; line 1 pos 14;
+'Project [*]
+
+JVM stacktrace:
+org.apache.spark.sql.AnalysisException
+\tat org.apache.spark.sql.catalyst.analysis(Some.scala:1)
+"""
+
+
+def test_the_trace_of_the_jvm_is_left_out():
+    assert brief(RuntimeError(LONG)) == "[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found. Verify the spelling. SQLSTATE: 42P01; line 1 pos 14; 'Project [*]"
+
+
+def test_only_the_first_lines_are_shown():
+    assert brief(RuntimeError(LONG), lines=1) == "[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found."
+
+
+@pytest.mark.parametrize("error", [ValueError(), ValueError("\tat nothing but trace")])
+def test_an_error_without_words_is_its_class(error: Exception):
+    assert brief(error) == "ValueError"
