@@ -11,5 +11,5 @@ The promises, one home each:
     engine      the one Spark application, and the only writers of Delta tables
     quality     row rules, checks, quarantine
 
-Vocabulary and entry points: tables, settings, errors, resources, automation, definitions, cli.
+Vocabulary and entry points: tables, settings, errors, resources, runs, pending, orphans, automation, definitions, cli.
 """

@@ -3,67 +3,20 @@
 Sensors look, without Spark, and ask; only runs write. Not here: what a run does (`bronze`, `silver`, `gold`), by hand (`cli`).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from lakehouse.bronze.ingest import pending
 from lakehouse.contracts.model import Contract
-from lakehouse.engine import metadata
-from lakehouse.errors import LakehouseError
-from lakehouse.gold.progress import behind
 from lakehouse.gold.project import Model
+from lakehouse.orphans import end_orphans
+from lakehouse.pending import Due, due
 from lakehouse.runs import INCREMENTAL, MODE
-from lakehouse.silver.report import current
 
 TABLES = "lakehouse/tables"  # run tag: the tables an incremental run is for
 RETRY_MINUTES = 10  # a run key holds this long: what a failed run left undone is asked for again after it
 SENSOR_SECONDS = 10
-
-
-@dataclass(frozen=True)
-class Due:
-    """What an incremental pass has to do: tables with something new at the source or in Bronze, and stale marts."""
-
-    tables: tuple[str, ...]
-    models: tuple[str, ...]
-    days: tuple[date, ...]
-    fingerprint: str
-    problems: tuple[str, ...] = ()
-
-    @property
-    def nothing(self) -> bool:
-        """Whether everything is current."""
-        return not self.tables and not self.models
-
-
-def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False) -> Due:
-    """Look at sources and tables, without Spark."""
-    tables, seen, problems = [], [], []
-    days: set[date] = set()
-    for contract in contracts:
-        try:
-            difference, hidden = pending(contract, full=full)
-        except LakehouseError as error:
-            problems.append(f"{contract.name}: {error.what}")
-            continue
-        files = (*difference.new, *difference.changed)
-        if files or (metadata.state(contract.bronze) is not None and not current(contract)):
-            tables.append(contract.name)
-            days |= {f.day for f in files if f.day is not None}
-            seen.append((contract.name, [(f.path, f.stamp) for f in files], str(metadata.state(contract.bronze)), hidden))
-    models = [m for m in marts if m.materialized != "view" and (m.sources & set(tables) or behind(m)) and _ready(m, tables)]
-    seen += [(m.name, str(metadata.state(m.table))) for m in models]
-    return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(seen).encode()).hexdigest()[:16], tuple(problems))
-
-
-def _ready(model: Model, tables: list[str]) -> bool:
-    from lakehouse.gold.progress import missing_sources
-
-    return not set(missing_sources(model)) - set(tables)
 
 
 def selection(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Model]) -> list[dg.AssetKey]:
@@ -103,7 +56,7 @@ def file_sensor(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> 
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         going = context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={MODE: INCREMENTAL}), limit=1)
-        if going:
+        if going and going[0].run_id not in end_orphans(context.instance):
             return dg.SkipReason(f"Run {going[0].run_id[:8]} is still going; what is new meanwhile is taken by the next.")
         work = due(contracts.values(), marts)
         if work.nothing:

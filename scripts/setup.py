@@ -20,6 +20,7 @@ VENV = os.path.join(ROOT, ".venv")  # noqa: PTH118
 PYTHON = os.path.join(VENV, "bin", "python")  # noqa: PTH118
 UV = os.path.join(VENV, "bin", "uv")  # noqa: PTH118
 STAMP = os.path.join(VENV, "lakehouse-setup.json")  # noqa: PTH118
+UNFINISHED = os.path.join(VENV, "lakehouse-setup.unfinished")  # noqa: PTH118
 OLDEST = (3, 11)
 NEEDED_BYTES = 4 * 1024**3
 NETWORK_SIGNS = (
@@ -151,11 +152,11 @@ def make_installer():
 def install_packages(name):
     say("Installing the Python packages of requirements/%s.txt: Spark, Java, Dagster, dbt and what they need (1.4 GB, some minutes) ..." % name)
     locked = ["--require-hashes", "--build-constraint", path("requirements/bootstrap.txt"), "-r", path("requirements/%s.txt" % name)]
-    run(
-        [UV, "pip", "install", "--python", PYTHON] + locked,
-        "the packages could not be installed",
-        attempts=2,
-    )
+    # A killed installer can leave a package that looks installed and is not whole: then all are put in again, from the installer's cache.
+    again = ["--reinstall"] if os.path.exists(UNFINISHED) else []  # noqa: PTH110
+    open(UNFINISHED, "w").close()  # noqa: PTH123, SIM115
+    run([UV, "pip", "install", "--python", PYTHON] + again + locked, "the packages could not be installed", attempts=2)
+    os.remove(UNFINISHED)  # noqa: PTH107
 
 
 def install_project():

@@ -12,7 +12,9 @@ from lakehouse.runs import FORCE, asset_spec, daily, report_partitions, requeste
 
 def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
     """The asset of a Bronze table. With partition keys: these days are read anew from the source; without: whatever is new is taken in."""
-    spec = asset_spec(contract, contract.bronze, f"What arrived for {contract.name}, as it arrived, with where it came from.", kinds={"spark", "delta", "bronze"})
+    spec = asset_spec(
+        contract, contract.bronze, f"What arrived for {contract.name}, as it arrived, with where it came from.", kinds={"spark", "delta", "bronze"}
+    )
 
     @dg.multi_asset(
         name=f"bronze_{contract.name}",

@@ -23,7 +23,6 @@ from lakehouse.sources.files import SourceFile, list_files, root_of
 from lakehouse.sources.records import Batch, Unreadable, blamed, read
 
 ATTEMPTS = 5
-_PROPERTIES = (("delta.enableChangeDataFeed", "true"),)
 _ENVELOPE = (
     Field("_source", "string", "Path of the file below the source's folder."),
     Field("_source_position", "bigint", "Row in the file, where the format has one."),
@@ -54,7 +53,7 @@ def shape(contract: Contract) -> Shape:
     """The Bronze table as it is made; typed formats add their own columns with the first write."""
     raw = (Field("_payload", "string", "The raw record."),) if contract.source.is_text else ()
     header = (Field("_header", "string", "The header line of the record's file."),) if contract.source.format == "csv" else ()
-    return Shape((*raw, *header, *_ENVELOPE), "_source_date", f"What arrived for {contract.name}, as it arrived.", _PROPERTIES)
+    return Shape((*raw, *header, *_ENVELOPE), "_source_date", f"What arrived for {contract.name}, as it arrived.")
 
 
 def pending(contract: Contract, *, full: bool = False) -> tuple[Difference, tuple[str, ...]]:
@@ -211,7 +210,9 @@ def rebuild(spark: SparkSession, contract: Contract, days: Collection[date], run
             raise _unreadable(contract, (Unreadable(culprit.path, _reason(error)),)) from error
         version = _remember_recordless(spark, contract, run, batch.files, version)
         return Ingested(version, frozenset(wanted), len(files), sum(f.size for f in files), hidden=listing.hidden)
-    raise WriteConflict(f"{contract.bronze} was written by other runs {ATTEMPTS} times while this rebuild tried.", state=f"{contract.bronze} holds what they wrote.")
+    raise WriteConflict(
+        f"{contract.bronze} was written by other runs {ATTEMPTS} times while this rebuild tried.", state=f"{contract.bronze} holds what they wrote."
+    )
 
 
 def _refuse_less(contract: Contract, days: set[date], files: Sequence[SourceFile], force: bool) -> None:

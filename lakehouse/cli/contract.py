@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from lakehouse.contracts.loader import Checked, check_file, check_folder, check_together, load_contracts
+from lakehouse.contracts.loader import Checked, check_file, check_together, contract_files, load_contracts
 from lakehouse.contracts.mistakes import Mistake, nearest
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import ContractError
 from lakehouse.settings import settings
 
-app = typer.Typer(no_args_is_help=True, help="Check, show and draft data contracts.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Check, show and draft data contracts.")
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -45,13 +45,12 @@ def _checked(paths: list[Path]) -> list[Checked]:
     missing = [str(p) for p in paths if not p.exists()]
     if missing:
         raise ContractError(f"There is no {', '.join(missing)}.", next_step="Name contract files or folders, or nothing for all of LAKEHOUSE_CONTRACTS.")
-    found = [c for p in paths for c in (check_folder(p) if p.is_dir() else [check_file(p)])]
-    once = {c.file.resolve(): c for c in found}
+    named = {f.resolve(): f for p in paths for f in (contract_files(p) if p.is_dir() else [p])}
     lake = settings().contracts
-    inside = lake.is_dir() and any(f.is_relative_to(lake.resolve()) for f in once)
-    others = [c for c in check_folder(lake) if c.file.resolve() not in once] if inside else []
-    together = check_together([*others, *once.values()])
-    return [c for c in together if c.file.resolve() in once]
+    inside = lake.is_dir() and any(f.is_relative_to(lake.resolve()) for f in named)
+    others = [f for f in contract_files(lake) if f.resolve() not in named] if inside else []
+    together = check_together(check_file(f) for f in (*others, *named.values()))
+    return together[len(others) :]
 
 
 def _report(checked: list[Checked], mistakes: int) -> None:

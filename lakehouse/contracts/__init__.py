@@ -1,11 +1,10 @@
 """Data contracts: ODCS 3.2 YAML files with our profile of customProperties, read into one frozen vocabulary.
 
-    yaml_file      text → values and the line of each            profile     our customProperties, as pydantic models
-    standard       values against the ODCS JSON schema           spark_types Spark SQL types, and which logical types they fit
-    expressions    SQL in contracts, checked without a JVM       mistakes    what is wrong, where, and what was allowed
-    columns · source · table     parts of a contract             loader      folder → contracts, or every mistake
-    rules          rules that a contract implies                 spark_schema · dbt_sources     what is derived from contracts
-    infer · sample · draft       sample files → a draft contract
+    reading    yaml_file (text → values and the line of each) · node (a value and its place) · mistakes (what is wrong, where, what was allowed)
+    checking   standard (the ODCS JSON schema) · profile (our customProperties) · spark_types · expressions (SQL, without Spark) · regexes
+    parts      columns · identity · dates · source · promises · table (all of them together) · loader (folder → contracts, or every mistake)
+    derived    rules (what a contract implies) · spark_schema · dbt_sources · describe
+    drafting   sample → guess → keys → infer → draft
 
 Importing this package loads nothing; `loader.load_contracts` is the way in, `model` the vocabulary. Not here: Spark, Dagster.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -89,10 +88,10 @@ def _head(facts: Facts) -> list[str]:
         "apiVersion: v3.2.0",
         "kind: DataContract",
         f"id: {uuid.uuid5(uuid.NAMESPACE_URL, f'{facts.domain}/{facts.name}')}",
-        f"name: {facts.name}",
+        f"name: {quoted(facts.name)}",
         "version: 0.1.0",
         "status: draft",
-        f"domain: {facts.domain}",
+        f"domain: {quoted(facts.domain)}",
         "description:",
         "  purpose: Drafted from sample data.  # DECIDE: what is this table, and who uses it for what?",
         "",
@@ -113,7 +112,7 @@ def _schema(facts: Facts) -> list[str]:
     identity = " and ".join([", ".join(facts.key), *([_event_date(facts)] if facts.event else [])])
     lines = [
         "schema:",
-        f"  - name: {facts.name}",
+        f"  - name: {quoted(facts.name)}",
         "    physicalType: table",
         f"    dataGranularityDescription: One row per {identity}.  # DECIDE: say it in words",
         "    properties:",
@@ -151,7 +150,7 @@ def _derived(facts: Facts, event: DraftColumn) -> list[str]:
 def _column(facts: Facts, column: DraftColumn) -> list[str]:
     guess, is_key = column.guess, column.name in facts.key
     is_date = facts.event is column and guess.logical == "date"
-    lines = [f"- name: {column.name}", f"  logicalType: {guess.logical}"]
+    lines = [f"- name: {quoted(column.name)}", f"  logicalType: {guess.logical}"]
     if guess.logical in ("integer", "number", "array", "map", "object") or guess.spark == "binary":
         lines.append(f"  physicalType: {quoted(guess.spark)}")
     if guess.logical == "map":
@@ -227,8 +226,21 @@ def comment(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text as a YAML scalar: plain where no reader could take it for something else."""
-    return text if _PLAIN.match(text) and text.lower() not in _WORDS else json.dumps(text)
+    """Text as a YAML scalar: plain where no reader could take it for something else, else in double quotes with YAML's escapes."""
+    if _PLAIN.match(text) and text.lower() not in _WORDS:
+        return text
+    return '"' + "".join(_escaped(c) for c in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in ('"', "\\"):
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if 0xD800 <= code <= 0xDFFF:
+        return "\ufffd"  # half a character, which no file in UTF-8 can hold
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _tail(facts: Facts) -> list[str]:
@@ -250,7 +262,9 @@ def _tail(facts: Facts) -> list[str]:
     lines.append(f"  - {{property: partition, value: {{start: '{facts.start.isoformat()}'}}}}  # the first day seen; earlier ones are out of range")
     lines += _lateness(facts)
     if facts.sequence:
-        lines.append(f"  - {{property: dedupe, value: {{orderBy: [{facts.sequence}]}}}}  # DECIDE: of several records of one identity the greatest wins")
+        lines.append(
+            f"  - {{property: dedupe, value: {{orderBy: [{quoted(facts.sequence)}]}}}}  # DECIDE: of several records of one identity the greatest wins"
+        )
     return lines
 
 
@@ -272,8 +286,8 @@ def _source(facts: Facts) -> str:
     elif facts.place.date_pattern != FileSource.date_pattern:
         parts.append(f"datePattern: {_single(facts.place.date_pattern)}")
     if facts.place.format == "csv":
-        parts += [f"delimiter: {json.dumps(facts.delimiter)}"] if facts.delimiter != "," else []
-        parts += [f"nullValue: {json.dumps(facts.null)}"] if facts.null else []
+        parts += [f"delimiter: {quoted(facts.delimiter)}"] if facts.delimiter != "," else []
+        parts += [f"nullValue: {quoted(facts.null)}"] if facts.null else []
         parts += ["multiLine: true"] if facts.multi_line else []
     return ", ".join(parts)
 

@@ -218,10 +218,11 @@ def _integer(name: str, values: list[int]) -> Guess:
 
 def _object(present: Sequence[dict[str, Any]]) -> Guess:
     names = list(dict.fromkeys(k for v in present for k in v))
-    if not names or len({n.lower() for n in names}) < len(names) or len(names) > 50:
+    odd = any("`" in n or not n for n in names) or len({n.lower() for n in names}) < len(names)
+    if not names or odd or len(names) > 50:
         return Guess("map", "map<string,string>", comments=["objects without fixed fields: kept as a map"])
     inner = {n: guess_json(n, [v.get(n) for v in present]) for n in names}
-    fields = ",".join(f"{n if re.match(r'[A-Za-z_][A-Za-z0-9_]*$', n) else '`' + n.replace('`', '') + '`'}:{_nested(g)}" for n, g in inner.items())
+    fields = ",".join(f"{n if re.match(r'[A-Za-z_][A-Za-z0-9_]*$', n) else f'`{n}`'}:{_nested(g)}" for n, g in inner.items())
     return Guess("object", f"struct<{fields}>")
 
 

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from glob import escape
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from lakehouse.contracts.columns import NAME
 from lakehouse.contracts.draft import DraftColumn, Facts, Place, write_draft
 from lakehouse.contracts.guess import NULL_WORDS, Guess, guess_arrow, guess_json, guess_text
+from lakehouse.contracts.keys import decide_key
 from lakehouse.contracts.sample import Sample, read_sample
 from lakehouse.contracts.table import NAME as TABLE_NAME
 from lakehouse.errors import ContractError
@@ -30,14 +29,9 @@ _DAY_PATTERNS = (
     r"(\d{4})(\d{2})(\d{2})",
     r"year=(\d{4})/month=(\d{2})/day=(\d{2})",
 )
-_KEY_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|number|no|nr)$", re.I)
-_MEASURE = re.compile(r"time|hour|minute|second|year|month|day|date|delay|distance|price|cost|amount|count|quantity|total|rate|value|size|weight", re.I)
 _EVENT_NAMES = ("event", "occur", "timestamp", "ordered", "created", "started", "time", "ts", "date", "day")
 _NOT_EVENT = re.compile(r"updat|modif|chang|valid|birth|install|expir|promis|due|deliver|shipped|ended|deleted|_to$|_until$|since", re.I)
 _SEQUENCE = re.compile(r"updat|modif|changed|version|sequence|^seq$|revision", re.I)
-_KEY_TYPES = ("string", "integer", "date", "timestamp", "number")
-_MOST_TRIED = 12
-_LOOK = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,8 +54,7 @@ def infer(paths: Sequence[Path], *, name: str | None = None, domain: str | None 
     days = _file_days(sample, place)
     facts = Facts(name, domain, place, columns, sample.size, len(sample.files), sample.complete, sample.unreadable)
     facts.delimiter, facts.multi_line, facts.null = sample.delimiter, sample.multi_line, null
-    event = _event_column(facts)
-    _decide_key(facts, sample, event)
+    event = decide_key(facts, sample, _event_column(facts))
     _decide_dates(facts, sample, days, event)
     facts.sequence = _sequence(facts)
     return Draft(write_draft(facts), f"{sample.size:,} records of {len(sample.files)} file{'s' * (len(sample.files) != 1)}, {len(columns)} columns")
@@ -165,93 +158,10 @@ def _word(text: str, otherwise: str) -> str:
     return word if TABLE_NAME.match(word) else f"{otherwise}_{word}".strip("_") if word else otherwise
 
 
-def _decide_key(facts: Facts, sample: Sample, event: DraftColumn | None) -> None:
-    """What is never empty and never repeats, among distinct records, since sources send records again: by itself, in pairs, within an event date."""
-    columns = [c for c in facts.columns if c.guess.logical in _KEY_TYPES and c.guess.spark not in ("double", "float", "binary")]
-    rows = _distinct(sample)
-    facts.repeated = sample.size - len(rows)
-    full = sorted((c for c in columns if c.guess.required), key=_unlikely)
-    codes = {c.name: [sample.columns[c.source][i] for i in rows] for c in full}
-    if _snapshots(facts, sample, full, codes):
-        return
-    days = [event.guess.days.get(sample.columns[event.source][i]) for i in rows] if event else None
-    order = [c.name for c in facts.columns]
-    plain = {n: v for n, v in codes.items() if not _MEASURE.search(n)}
-    # What measures something is a key by accident at best: looked at last.
-    for values in (plain, codes):
-        for within in (None, days) if days else (None,):
-            found = _candidates(values, within)
-            if found:
-                said = " within an event date" if within else ""
-                facts.candidates = [tuple(sorted(k, key=order.index)) for k in found]
-                facts.key, facts.key_note = facts.candidates[0], f"never empty and never repeated{said} in the sample"
-                return
-    best = max(full or columns or facts.columns, key=lambda c: (bool(_KEY_NAME.search(c.name)), len(c.guess.seen)))
-    facts.key, facts.key_note = (best.name,), "DECIDE: no columns are unique in the sample"
-
-
-def _candidates(values: dict[str, list[Any]], within: list[Any] | None) -> list[tuple[str, ...]]:
-    """Single columns, else pairs, else up to five columns that tell all records apart."""
-    singles: list[tuple[str, ...]] = [(n,) for n in values if _unique([values[n]], within)]
-    if singles:
-        return singles
-    tried = list(values)[:_MOST_TRIED]
-    pairs: list[tuple[str, ...]] = [(a, b) for a, b in combinations(tried, 2) if _unique([values[a], values[b]], within)]
-    grown = [] if pairs else [_grown({n: values[n] for n in tried}, within)]
-    return pairs or [g for g in grown if g]
-
-
-def _unlikely(column: DraftColumn) -> tuple[bool, bool, bool]:
-    """What keeps a column out of a key: its name, that it measures something, its type."""
-    named = bool(_KEY_NAME.search(column.name))
-    return not named, bool(_MEASURE.search(column.name)), column.guess.logical in ("date", "timestamp", "number")
-
-
-def _snapshots(facts: Facts, sample: Sample, full: list[DraftColumn], codes: dict[str, list[Any]]) -> bool:
-    """Whether each file lists things once, by a column named as a key, that other files list again."""
-    if len(sample.files) < 2:
-        return False
-    for name in (c.name for c in full if _KEY_NAME.search(c.name)):
-        column = sample.columns[facts.column(name).source]
-        again = len(set(column)) < 0.7 * sample.size
-        if again and len(set(zip(sample.file_of, column, strict=True))) == sample.size:
-            facts.key, facts.snapshots, facts.key_note = (name,), True, "once in each file, and again in others: snapshots"
-            return True
-    return False
-
-
-def _unique(columns: list[list[Any]], within: list[Any] | None) -> bool:
-    parts = [*columns, within] if within else columns
-    for size in (_LOOK, len(parts[0])):  # most are found out early
-        rows = [p[:size] for p in parts]
-        if len(set(zip(*rows, strict=True))) < len(rows[0]):
-            return False
-    return True
-
-
-def _grown(values: dict[str, list[Any]], within: list[Any] | None) -> tuple[str, ...]:
-    """Up to five columns, each the one that tells most records apart."""
-    chosen: list[str] = []
-    while len(chosen) < min(5, len(values)):
-        groups = [values[c][:_LOOK] for c in chosen] + ([within[:_LOOK]] if within else [])
-        chosen.append(max((n for n in values if n not in chosen), key=lambda n: len(set(zip(values[n][:_LOOK], *groups, strict=True)))))
-        if _unique([values[c] for c in chosen], within):
-            return tuple(chosen)
-    return ()
-
-
-def _distinct(sample: Sample) -> list[int]:
-    """One index per distinct record."""
-    seen: dict[int, int] = {}
-    for i, record in enumerate(zip(*sample.columns.values(), strict=True)):
-        seen.setdefault(hash(record if sample.format == "csv" else repr(record)), i)
-    return list(seen.values())
-
-
 def _decide_dates(facts: Facts, sample: Sample, days: list[date], column: DraftColumn | None) -> None:
     """Kind, event date, lateness and start."""
     facts.start = min(days)
-    if column is None or facts.snapshots:
+    if column is None:
         return
     facts.kind, facts.event = "event", column
     lags = [(days[f] - column.guess.days[v]).days for f, v in zip(sample.file_of, sample.columns[column.source], strict=True) if v in column.guess.days]

@@ -41,12 +41,18 @@ def load_contract(file: Path) -> Contract:
 
 def check_folder(folder: Path) -> list[Checked]:
     """Every contract file below a folder, checked by itself and against the others. Raises `ContractError` when there is no such folder."""
+    return check_together([check_file(f) for f in contract_files(folder)])
+
+
+def contract_files(folder: Path) -> list[Path]:
+    """Every YAML file below a folder, hidden ones apart. Raises `ContractError` when there is no such folder."""
     if not folder.is_dir():
         raise ContractError(
             f"There is no folder {folder}, where the contracts should be.",
             next_step="Set LAKEHOUSE_CONTRACTS to the folder with your contracts, or draft one with: lakehouse contract infer <sample file>",
         )
-    return check_together([check_file(f) for f in _files(folder)])
+    found = (f for ending in ("*.yaml", "*.yml") for f in folder.rglob(ending))
+    return sorted(f for f in found if f.is_file() and not any(p.startswith((".", "_")) for p in f.relative_to(folder).parts))
 
 
 def check_file(file: Path) -> Checked:
@@ -92,11 +98,6 @@ def _check(file: Path, content: bytes) -> Checked:
     elif not report.found:
         report.wrong((), "must be a mapping with the keys of a data contract (apiVersion, kind, name, …)")
     return Checked(file, None if report.mistakes else contract, tuple(report.mistakes), tuple(report.notes))
-
-
-def _files(folder: Path) -> list[Path]:
-    found = (f for ending in ("*.yaml", "*.yml") for f in folder.rglob(ending))
-    return sorted(f for f in found if f.is_file() and not any(p.startswith((".", "_")) for p in f.relative_to(folder).parts))
 
 
 def _line_of(file: Path, key: str) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from lakehouse.contracts.columns import Declared, read_column, read_tags
 from lakehouse.contracts.dates import check_dates
@@ -39,14 +40,12 @@ def read_contract(root: Node, file: Path) -> Contract | None:
     rules, volume = read_quality(table, declared)
     freshness, freshness_column = read_freshness(root, name, declared, event_date, sequence)
     _check_scd(root, properties)
-    version, status = _version(root), _status(root)
-    owners, tags, description, grain = _owners(root), tuple(dict.fromkeys((*read_tags(root), *read_tags(table)))), _description(root, table), _grain(table)
+    said = _said(root, table)
     start = getattr(getattr(properties, "partition", None), "start", None)
     if root.report.mistakes or source is None or kind is None or start is None:
         return None
     return Contract(
         name=name,
-        version=version,
         domain=domain,
         kind=kind,
         columns=tuple(d.column for d in declared),
@@ -62,13 +61,21 @@ def read_contract(root: Node, file: Path) -> Contract | None:
         freshness_column=freshness_column,
         volume=volume,
         schema_evolution=properties.schemaEvolution,
-        status=status,
-        description=description,
-        grain=grain,
-        owners=owners,
-        tags=tags,
         raw=root.value,
+        **said,
     )
+
+
+def _said(root: Node, table: Node) -> dict[str, Any]:
+    """The parts of a Contract that stand for themselves."""
+    return {
+        "version": _version(root),
+        "status": _status(root),
+        "owners": _owners(root),
+        "tags": tuple(dict.fromkeys((*read_tags(root), *read_tags(table)))),
+        "description": " ".join((root.node("description").text("purpose") or table.text("description") or "").split()),
+        "grain": " ".join((table.text("dataGranularityDescription") or "").split()),
+    }
 
 
 def _names(root: Node, file: Path) -> tuple[str, str]:
@@ -169,11 +176,3 @@ def _owners(root: Node) -> tuple[str, ...]:
         if name in owners and not re.match(r"[^@\s]+@[^@\s]+\.[^@\s]+\Z", name):
             member.wrong(f"{name!r} must be an e-mail address", "username")
     return tuple(dict.fromkeys(owners))
-
-
-def _description(root: Node, table: Node) -> str:
-    return " ".join((root.node("description").text("purpose") or table.text("description") or "").split())
-
-
-def _grain(table: Node) -> str:
-    return " ".join((table.text("dataGranularityDescription") or "").split())

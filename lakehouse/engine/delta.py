@@ -46,12 +46,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a table looks like: columns in order, partition column, comment, Delta properties."""
+    """What a table looks like: columns in order, partition column, comment."""
 
     fields: tuple[Field, ...]
     partition: str | None = None
     comment: str = ""
-    properties: tuple[tuple[str, str], ...] = ()
 
 
 def ensure_table(spark: SparkSession, table: Table, shape: Shape) -> TableState:
@@ -72,9 +71,9 @@ def _create(spark: SparkSession, table: Table, shape: Shape) -> None:
     columns = ", ".join(f.ddl for f in shape.fields)
     comment = shape.comment.replace("\\", "\\\\").replace("'", "\\'")
     partition = f" PARTITIONED BY (`{shape.partition}`)" if shape.partition else ""
-    properties = ", ".join(f"'{k}'='{v}'" for k, v in shape.properties)
-    statement = f"CREATE TABLE IF NOT EXISTS {table.sql} ({columns}) USING delta{partition} LOCATION '{table.location(settings().warehouse)}' COMMENT '{comment}'"
-    statement += f" TBLPROPERTIES ({properties})" if properties else ""
+    statement = (
+        f"CREATE TABLE IF NOT EXISTS {table.sql} ({columns}) USING delta{partition} LOCATION '{table.location(settings().warehouse)}' COMMENT '{comment}'"
+    )
     try:
         spark.sql(statement).collect()
     except PySparkException as error:

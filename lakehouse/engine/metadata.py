@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
+from urllib.parse import unquote
 
 import fsspec
 import pyarrow as pa
@@ -76,10 +77,11 @@ class TableState:
 
 @dataclass(frozen=True)
 class Changes:
-    """The partitions that a range of commits touched: rows only added, or rows (also) removed."""
+    """The partitions that a range of commits touched: rows only added, or rows (also) removed; and the data files they added, below the table's folder."""
 
     appended: frozenset[Day]
     replaced: frozenset[Day]
+    files: tuple[str, ...] = ()
 
     @property
     def days(self) -> frozenset[Day]:
@@ -154,6 +156,7 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
     filesystem, root = fsspec.url_to_fs(location)
     added: set[Day] = set()
     removed: set[Day] = set()
+    files: list[str] = []
     for version in range(after + 1, until + 1):
         path = f"{root}/_delta_log/{version:020d}.json"
         try:
@@ -165,7 +168,8 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
                 body: dict[str, Any] | None = action.get(kind)
                 if body and body.get("dataChange", True):
                     days.add(_day((body.get("partitionValues") or {}).get(column)) if column else None)
-    return Changes(frozenset(added - removed), frozenset(removed))
+                    files += [unquote(body["path"])] * (kind == "add")
+    return Changes(frozenset(added - removed), frozenset(removed), tuple(files))
 
 
 def _day(value: str | date | None) -> Day:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import warnings
 import weakref
 from typing import TYPE_CHECKING, cast
 
 from lakehouse.engine.launcher import Endpoints, ensure_engine
-from lakehouse.settings import settings
+from lakehouse.engine.process import accepts
+from lakehouse.errors import EngineError
 
 if TYPE_CHECKING:  # PySpark takes a second to import: only those who connect pay
     from pyspark.sql import SparkSession
@@ -25,20 +27,37 @@ def connect() -> SparkSession:
 
     `session.stop()` ends the session, not the engine; otherwise it ends with this process. Raises `EngineError` when there is no engine.
     """
-    return open_session(ensure_engine())
+    from pyspark.errors import PySparkException
+
+    for last in (False, True):
+        endpoints = ensure_engine()
+        try:
+            return open_session(endpoints)
+        except PySparkException as error:  # it was killed a moment ago, and its process was still there to be seen
+            if last:
+                raise EngineError(
+                    f"The engine at {endpoints.connect_url} does not answer: {brief(error)}", next_step="Look at it with: lakehouse engine status"
+                ) from error
+    raise AssertionError("the loop returns or raises")
 
 
 def open_session(endpoints: Endpoints) -> SparkSession:
-    """A new session at these doors."""
+    """A new session at these doors, seen to answer. Raises PySpark's error within seconds when nobody does."""
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     _quieten()
     session = SparkSession.builder.remote(endpoints.connect_url).create()
-    if settings().engine == "embedded":
-        _fail_fast(session)
+    atexit.register(_release, weakref.ref(session), endpoints)
+    client = cast(ConnectSession, session).client
+    # Seconds, not the default ten minutes: an embedded engine that went away does not come back under this address.
+    client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=1000)])
+    if endpoints.pid is not None:
+        _ = session.version
     else:
         session.conf.set("spark.sql.session.timeZone", "UTC")
-    atexit.register(_release, weakref.ref(session))
+        client.set_retry_policies([DefaultPolicy()])
     return session
 
 
@@ -60,18 +79,13 @@ def _quieten() -> None:
 
     for name in _SHOUTING:
         PySparkLogger.getLogger(name).disabled = True
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # the error that follows says the same
 
 
-def _fail_fast(session: SparkSession) -> None:
-    """Wait seconds, not the default ten minutes, for a local engine that has gone away: nobody restarts it under this address."""
-    from pyspark.sql.connect.client.retries import DefaultPolicy
-    from pyspark.sql.connect.session import SparkSession as ConnectSession
-
-    cast(ConnectSession, session).client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=1000)])
-
-
-def _release(reference: weakref.ref[SparkSession]) -> None:
+def _release(reference: weakref.ref[SparkSession], endpoints: Endpoints) -> None:
+    """End the session with the process, so that the engine forgets it; not worth waiting for an engine that is gone."""
     session = reference()
-    if session is not None:
-        with contextlib.suppress(Exception):  # the process is ending: an engine that is gone, or a session already released, is fine
-            session.stop()
+    if session is None or (endpoints.pid is not None and not accepts(int(endpoints.connect_url.rpartition(":")[2]))):
+        return
+    with contextlib.suppress(Exception):
+        session.stop()

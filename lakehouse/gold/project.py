@@ -62,7 +62,10 @@ def _parse(project: Path) -> None:
     command = [str(dbt), "parse", "--quiet", "--project-dir", str(project), "--profiles-dir", str(project)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}, check=False)
     if done.returncode:
-        raise SetupError(f"dbt can't parse the project in {project}:\n{(done.stdout + done.stderr).strip()[-2000:]}", next_step="Correct the model, then run the same command again.")
+        raise SetupError(
+            f"dbt can't parse the project in {project}:\n{(done.stdout + done.stderr).strip()[-2000:]}",
+            next_step="Correct the model, then run the same command again.",
+        )
     # dbt leaves the file alone when nothing it holds has changed
     (project / "target" / "manifest.json").touch()
 

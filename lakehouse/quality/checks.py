@@ -125,7 +125,11 @@ def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: s
     share = refused / total if total else 0.0
     severity = dg.AssetCheckSeverity.ERROR if share > MOST_REFUSED else dg.AssetCheckSeverity.WARN
     reasons = ", ".join(f"{rule} {n:,}" for rule, n in sorted(by_rule.items(), key=lambda i: -i[1])[:8])
-    text = f"{refused:,} of {total:,} records were refused ({share:.2%}): {reasons}. See them with: lakehouse quarantine show {table}" if refused else "None was refused."
+    text = (
+        f"{refused:,} of {total:,} records were refused ({share:.2%}): {reasons}. See them with: lakehouse quarantine show {table}"
+        if refused
+        else "None was refused."
+    )
     return Verdict("row_rules", refused == 0, text, severity, {"refused": refused, "records": total, **by_rule})
 
 

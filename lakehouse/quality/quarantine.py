@@ -25,8 +25,10 @@ def refused(judged: DataFrame, contract: Contract) -> DataFrame:
     dropping = F.array(F.lit(""), *[F.lit(name) for name, action in dispositions(contract).items() if action == "drop"])
     kept = F.size(F.array_except("_reasons", dropping)) > 0
     event_date = F.col(contract.event_date) if contract.event_date else F.lit(None).cast("date")
+    # Bytes that are no text would break every reader of the table; Bronze keeps them as they came.
+    printable = F.when(F.is_valid_utf8("_payload"), F.col("_payload")).otherwise(F.concat(F.lit("base64:"), F.base64(F.col("_payload").cast("binary"))))
     return judged.where("not _accepted").select(
-        F.when(kept, F.col("_payload")).alias("_payload"),
+        F.when(kept, printable).alias("_payload"),
         F.col("_reasons"),
         F.when(kept, "quarantined").otherwise("dropped").alias("_disposition"),
         event_date.alias("_event_date"),

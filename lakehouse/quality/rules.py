@@ -47,7 +47,10 @@ def judge(rows: DataFrame, contract: Contract) -> DataFrame:
         anything = anything | F.coalesce(rule.broken, F.lit(False))
     # Projections of their own: good rows, nearly all, only ever evaluate the plain conditions, in code small enough to be compiled.
     suspects = rows.withColumn("_suspect", anything)
-    found = F.when(F.col("_suspect"), _compact(F.concat(F.coalesce("_problems", F.expr("array()").cast("array<string>")), F.array(*[F.when(r.broken, F.lit(r.name)) for r in rules]))))
+    found = F.when(
+        F.col("_suspect"),
+        _compact(F.concat(F.coalesce("_problems", F.expr("array()").cast("array<string>")), F.array(*[F.when(r.broken, F.lit(r.name)) for r in rules]))),
+    )
     reasons = F.when(F.array_contains("_problems", "malformed"), F.col("_problems")).otherwise(_causes(F.col("_found"), contract))
     judged = suspects.withColumn("_found", found).withColumn("_reasons", F.when(F.col("_suspect"), reasons))
     fatal = F.array(*[F.lit(name) for name, action in dispositions(contract).items() if action in ("quarantine", "drop")])
@@ -118,4 +121,3 @@ def _date_rules(contract: Contract) -> list[RowRule]:
         age = F.datediff("_source_date", contract.event_date)
         rules += [RowRule("late", age > contract.lateness_days), RowRule("future", age < -1)]
     return rules
-

@@ -21,9 +21,9 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
     quarantine = asset_spec(contract, contract.quarantine, refused, {"spark", "delta"}, (contract.bronze,))
     partitions = daily(contract)
     specs = [
-        silver.replace_attributes(
-            partitions_def=partitions if contract.event_date else None, freshness_policy=freshness(contract.freshness)
-        ).merge_attributes(metadata={"dagster/column_schema": column_schema(contract)}),
+        silver.replace_attributes(partitions_def=partitions if contract.event_date else None, freshness_policy=freshness(contract.freshness)).merge_attributes(
+            metadata={"dagster/column_schema": column_schema(contract)}
+        ),
         quarantine.replace_attributes(partitions_def=partitions if contract.event_date else None),
     ]
 
@@ -72,7 +72,9 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         "delta_version": table.version(),
     }
     yield dg.MaterializeResult(asset_key=contract.silver.key, metadata=total, check_results=[v.result(contract.silver.key) for v in verdicts])
-    yield dg.MaterializeResult(asset_key=contract.quarantine.key, metadata={"dagster/row_count": sum(refused_rows.values()), "by_rule": dg.MetadataValue.json(built.by_rule)})
+    yield dg.MaterializeResult(
+        asset_key=contract.quarantine.key, metadata={"dagster/row_count": sum(refused_rows.values()), "by_rule": dg.MetadataValue.json(built.by_rule)}
+    )
 
 
 _COUNTS = ("rows_in", "applied", "superseded", "refused", "lost")

@@ -24,6 +24,7 @@ from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.errors import DataError, WriteConflict
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
+from lakehouse.settings import settings
 from lakehouse.silver import report
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
@@ -32,7 +33,7 @@ from lakehouse.silver.report import Built, Counts, Merged
 from lakehouse.silver.scd import newer, winners
 
 ATTEMPTS = 5
-_FEED_GONE = ("CHANGE_DATA_FILE_NOT_FOUND", "FileNotFound", "FAILED_READ_FILE", "CHANGE_DATA_NOT_RECORDED")
+_FILES_GONE = ("FileNotFound", "FAILED_READ_FILE.FILE_NOT_EXIST", "PATH_NOT_FOUND")
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,15 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
             built = write(spark, contract, run, plan, target, scoped, counts, built)
         return built
     except PySparkException as error:
-        if plan.step == "append" and any(sign in str(error) for sign in _FEED_GONE):
-            return _apply(spark, contract, run, rebuild_of(contract, replace(plan, why="the change feed has expired"), plan.days or ()), targets, built)
+        if plan.step == "append" and any(sign in str(error) for sign in _FILES_GONE):
+            return _apply(
+                spark,
+                contract,
+                run,
+                rebuild_of(contract, replace(plan, why="files that Bronze gained were compacted and vacuumed away"), plan.days or ()),
+                targets,
+                built,
+            )
         raise
     finally:
         rows.unpersist()
@@ -145,8 +153,12 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
 def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
     """The Bronze rows that a plan concerns, at exactly the version it was made for."""
     if plan.step == "append":
-        feed = spark.read.format("delta").option("readChangeFeed", "true")
-        return feed.option("startingVersion", (plan.after or 0) + 1).option("endingVersion", plan.until).table(contract.bronze.sql)
+        # The files themselves rather than Delta's change feed: the feed takes every text through Java's strings, which replaces bytes that are not
+        # UTF-8, and so would make an increment accept what a rebuild refuses. Bronze files are plain Parquet (no deletion vectors, no column mapping).
+        table, root = spark.table(contract.bronze.sql), contract.bronze.location(settings().warehouse)
+        if not plan.files:
+            return table.limit(0)
+        return spark.read.schema(table.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in plan.files])
     rows = spark.sql(f"SELECT * FROM {contract.bronze.sql} VERSION AS OF {plan.until}")
     if plan.dates is None:
         return rows

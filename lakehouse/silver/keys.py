@@ -38,7 +38,9 @@ def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date])
         .groupBy(F.xxhash64(*contract.key))  # 64 bits a key: a collision can only raise a false alarm, which the exact count below settles
         .agg(F.count("*").alias("n"), F.min(contract.event_date).alias("first"), F.max(contract.event_date).alias("last"))
     )
-    row = per_key.agg(F.count_if("n > 1 and first = last").alias("same"), F.count_if("first <> last").alias("apart"), F.count_if("first <> last and n > 2").alias("many")).first()
+    row = per_key.agg(
+        F.count_if("n > 1 and first = last").alias("same"), F.count_if("first <> last").alias("apart"), F.count_if("first <> last and n > 2").alias("many")
+    ).first()
     same, apart, many = (int(x or 0) for x in (row or (0, 0, 0)))
     if same or apart or many:
         return _exact(spark, contract, near)

@@ -1,6 +1,6 @@
 """What a Silver or quarantine table has to do to catch up with Bronze, decided from the tables' logs alone; no Spark job.
 
-An append-only stretch of Bronze is an increment. Whatever the change feed can't give is a rebuild of exactly what it concerns.
+An append-only stretch of Bronze is an increment. Whatever its appended files can't give is a rebuild of exactly what it concerns.
 Not here: doing it (`silver.build`).
 """
 
@@ -22,7 +22,8 @@ Step = Literal["nothing", "append", "rebuild"]
 class Plan:
     """One step from Bronze version `after` (None: from nothing) to `until`.
 
-    A rebuild concerns the Bronze `days` and the event `dates`; None means all of them. `why` is for people.
+    An append reads the data `files` that Bronze gained. A rebuild concerns the Bronze `days` and the event `dates`; None means all of them.
+    `why` is for people.
     """
 
     step: Step
@@ -32,6 +33,7 @@ class Plan:
     days: frozenset[Day] | None = None
     dates: frozenset[date] | None = None
     why: str = ""
+    files: tuple[str, ...] = ()
 
 
 def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan:
@@ -44,15 +46,15 @@ def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan
     touched = metadata.changes(contract.bronze, after, until, "_source_date")
     if touched is None:
         return Plan("rebuild", bronze.id, after, until, why=f"Bronze's log since version {after} is gone")
-    plan = Plan("append", bronze.id, after, until, touched.days)
+    plan = Plan("append", bronze.id, after, until, touched.days, files=touched.files)
     return rebuild_of(contract, replace(plan, why="Bronze days were replaced"), touched.days) if touched.replaced else plan
 
 
 def rebuild_of(contract: Contract, plan: Plan, days: Collection[Day]) -> Plan:
     """The rebuild that these Bronze days need instead: of their event dates, or of everything where a row's identity has no date."""
     if contract.event_date is None:
-        return replace(plan, step="rebuild", days=None, dates=None)
-    return replace(plan, step="rebuild", days=frozenset(days), dates=event_dates(contract, days))
+        return replace(plan, step="rebuild", days=None, dates=None, files=())
+    return replace(plan, step="rebuild", days=frozenset(days), dates=event_dates(contract, days), files=())
 
 
 def event_dates(contract: Contract, days: Collection[Day]) -> frozenset[date]:

@@ -193,7 +193,12 @@ def balance(counts: Counts, merged: Merged, superseded: dict[Day, int]) -> tuple
 def silver_written(built: Built, version: int, step: str, counts: Counts, dates: frozenset[date], balances: tuple[Balance, ...]) -> Built:
     """Add a commit of Silver."""
     return replace(
-        built, silver_version=version, steps=(*built.steps, step), dates=built.dates | dates, balances=(*built.balances, *balances), by_rule=_merge(built, counts)
+        built,
+        silver_version=version,
+        steps=(*built.steps, step),
+        dates=built.dates | dates,
+        balances=(*built.balances, *balances),
+        by_rule=_merge(built, counts),
     )
 
 

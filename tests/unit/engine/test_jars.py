@@ -9,6 +9,7 @@ from lakehouse.engine import jars
 from lakehouse.engine.jars import Jar, ensure_jars, read_lock, verify
 from lakehouse.errors import SetupError
 
+ZEROS = "0" * 64
 CONTENT = b"a jar"
 GOOD = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())
 
@@ -51,7 +52,9 @@ def test_comments_and_empty_lines_are_not_jars(tmp_path: Path):
     assert read_lock(file) == [GOOD]
 
 
-@pytest.mark.parametrize("line", ["org.example:thing:1.0", f"thing:1.0 {'0' * 64}", f"org.example:thing:1.0 {'0' * 63}", f"org.example:../../thing:1.0 {'0' * 64}"])
+@pytest.mark.parametrize(
+    "line", ["org.example:thing:1.0", f"thing:1.0 {'0' * 64}", f"org.example:thing:1.0 {'0' * 63}", f"org.example:../../thing:1.0 {'0' * 64}"]
+)
 def test_a_damaged_line_is_an_error_with_file_and_line(tmp_path: Path, line: str):
     file = tmp_path / "jars.lock"
     file.write_text(f"# first\n{line}\n", encoding="utf-8")

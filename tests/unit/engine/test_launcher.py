@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.engine import launcher, process
-from lakehouse.engine.launcher import Endpoints, ensure_engine, engine_status, start_engine, stop_engine
+from lakehouse.engine.launcher import Endpoints, engine_status, ensure_engine, start_engine, stop_engine
 from lakehouse.errors import EngineError
 from lakehouse.settings import Settings
 

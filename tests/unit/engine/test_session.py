@@ -15,7 +15,10 @@ org.apache.spark.sql.AnalysisException
 
 
 def test_the_trace_of_the_jvm_is_left_out():
-    assert brief(RuntimeError(LONG)) == "[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found. Verify the spelling. SQLSTATE: 42P01; line 1 pos 14; 'Project [*]"
+    assert (
+        brief(RuntimeError(LONG))
+        == "[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found. Verify the spelling. SQLSTATE: 42P01; line 1 pos 14; 'Project [*]"
+    )
 
 
 def test_only_the_first_lines_are_shown():

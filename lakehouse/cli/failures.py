@@ -1,0 +1,68 @@
+"""Why a step failed, in words: the platform's own error from beneath Dagster's, or the first line of anybody else's.
+
+Not here: running (`runner`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from lakehouse import errors
+from lakehouse.cli.output import err
+from lakehouse.engine.session import brief
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_OURS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)}
+_DBT_LINES = 12
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed step, and what to say about it."""
+
+    step: str
+    lines: tuple[str, ...]
+
+    def show(self, log: str) -> None:
+        """The step, the error's own words, and where the whole trace is."""
+        err.print(f"[red]{escape(self.step)} failed.[/red] {escape(self.lines[0])}")
+        for line in self.lines[1:]:
+            err.print(escape(line))
+        err.print(f"[dim]The trace: {escape(log)}[/dim]")
+
+
+def failure_of(event: dg.DagsterEvent) -> Failure | None:
+    """What a step's failure says; None for one that only follows from another's."""
+    data: Any = event.event_specific_data
+    error = data.error if data else None
+    if error is None:
+        return Failure(str(event.step_key), ("It gave no reason.",))
+    while error.cause is not None and error.cls_name not in _OURS:
+        error = error.cause
+    if error.cls_name == "DagsterExecutionInterruptedError":
+        return Failure(str(event.step_key), ("It was interrupted.",))
+    return Failure(str(event.step_key), _words(error.cls_name or "", error.message))
+
+
+def _words(kind: str, message: str) -> tuple[str, ...]:
+    text = message.strip()
+    own = text.partition(": ")[2] or text  # the message begins with the class's name
+    if kind in _OURS:
+        return tuple(own.splitlines())
+    if kind == "DagsterDbtCliRuntimeError":
+        return _dbt(own)
+    if "JVM stacktrace" in text or text.startswith("pyspark."):
+        return (f"The engine says: {brief(ValueError(own), 5)}",)
+    return (f"{kind}: {own.splitlines()[0] if own else 'no message'}",)
+
+
+def _dbt(text: str) -> tuple[str, ...]:
+    """dbt's own error lines."""
+    said = text.partition("Errors parsed from dbt logs:")[2] or text
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+    return ("dbt says:", *(f"  {line.strip()}" for line in lines[:_DBT_LINES]))

@@ -1,0 +1,57 @@
+"""Runs whose process was killed: nobody ends them, so they would hold their tables' pools, and the sensor would wait for them, for ever.
+
+A run of this machine says which process it is: by a tag (runs of the command line) or by the event that its worker logs first.
+Not here: what a run does; the data needs no mending, since an unfinished commit is none.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import psutil
+
+PROCESS = "lakehouse/process"  # run tag: id and start time of the process that executes it
+SAME_START = 2.0  # seconds
+_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def this_process() -> str:
+    """The tag's value for a run in this process."""
+    own = psutil.Process()
+    return f"{own.pid}/{own.create_time():.2f}"
+
+
+def end_orphans(instance: dg.DagsterInstance) -> list[str]:
+    """Mark the runs as failed whose process is gone, and free what they hold; returns their ids."""
+    ended = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        if _gone(instance, run):
+            instance.report_run_failed(run, "The process that executed this run is gone: it was killed, or the machine was restarted.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            ended.append(run.run_id)
+    return ended
+
+
+def _gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run's process is known and has ended. A run whose process is not known (yet) is left alone."""
+    tag = run.tags.get(PROCESS)
+    if tag:
+        pid, _, started = tag.partition("/")
+        return not _alive(int(pid), float(started), SAME_START)
+    for record in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        event = record.get_dagster_event() if record.is_dagster_event else None
+        found = event.engine_event_data.metadata.get("pid") if event and event.event_specific_data else None
+        if found is not None and str(found.value).isdigit():
+            # The worker logs it soon after its start: a process that began later has only inherited the number.
+            return not _alive(int(str(found.value)), record.timestamp, None)
+    return False
+
+
+def _alive(pid: int, started: float, tolerance: float | None) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        began = process.create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return began <= started + SAME_START if tolerance is None else abs(began - started) <= tolerance

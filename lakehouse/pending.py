@@ -1,0 +1,59 @@
+"""What an incremental pass would have to do, found by looking at sources and tables; without Spark, without Dagster, so that a look is cheap.
+
+Not here: doing it (`bronze`, `silver`, `gold`), asking for it (`automation`, `cli`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from lakehouse.bronze.ingest import pending
+from lakehouse.contracts.model import Contract
+from lakehouse.engine import metadata
+from lakehouse.errors import LakehouseError
+from lakehouse.gold.progress import behind, missing_sources
+from lakehouse.gold.project import Model
+from lakehouse.silver.report import current
+
+
+@dataclass(frozen=True)
+class Due:
+    """What an incremental pass has to do: tables with something new at the source or in Bronze, and stale marts."""
+
+    tables: tuple[str, ...]
+    models: tuple[str, ...]
+    days: tuple[date, ...]
+    fingerprint: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether everything is current."""
+        return not self.tables and not self.models
+
+
+def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False) -> Due:
+    """Look at sources and tables, without Spark."""
+    tables, seen, problems = [], [], []
+    days: set[date] = set()
+    for contract in contracts:
+        try:
+            difference, hidden = pending(contract, full=full)
+        except LakehouseError as error:
+            problems.append(f"{contract.name}: {error.what}")
+            continue
+        files = (*difference.new, *difference.changed)
+        if files or (metadata.state(contract.bronze) is not None and not current(contract)):
+            tables.append(contract.name)
+            days |= {f.day for f in files if f.day is not None}
+            seen.append((contract.name, [(f.path, f.stamp) for f in files], str(metadata.state(contract.bronze)), hidden))
+    models = [m for m in marts if m.materialized != "view" and (m.sources & set(tables) or behind(m)) and _ready(m, tables)]
+    seen += [(m.name, str(metadata.state(m.table))) for m in models]
+    return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(seen).encode()).hexdigest()[:16], tuple(problems))
+
+
+def _ready(model: Model, tables: list[str]) -> bool:
+    return not set(missing_sources(model)) - set(tables)

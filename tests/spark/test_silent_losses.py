@@ -1,0 +1,289 @@
+"""Spark's silent losses, each one: what Spark would drop, guess or turn into NULL must end in Silver as it was, in quarantine with its reason, or in an error."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lakehouse.bronze.ingest import ingest, rebuild
+from lakehouse.contracts.model import Column, Contract
+from lakehouse.errors import SourceError
+from tests.spark.conftest import Lake
+
+GOOD = {"id": "a", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": 1.5}
+DAY = "dt=2026-01-05"
+
+
+def reasons(lake: Lake, contract: Contract) -> list[tuple[Any, ...]]:
+    return lake.rows(contract.quarantine, "_payload", "_reasons")
+
+
+BAD: list[tuple[str, list[str]]] = [
+    ('{"id": "b", "seq": 1, "at"', ["malformed"]),
+    ("[1, 2]", ["malformed"]),
+    ("null", ["malformed"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z"} {"id": "c", "at": "2026-01-05T10:00:00Z"}', ["malformed"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z"}] {"id": "c"}', ["malformed"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z"} rest', ["malformed"]),
+    ('{"id": "b", "id": "c", "at": "2026-01-05T10:00:00Z"}', ["duplicate_field"]),
+    ('{"ID": "b", "at": "2026-01-05T10:00:00Z"}', ["field_case", "id_required"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "Value": 2}', ["field_case"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": "warm"}', ["value_type"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": {"x": 1}}', ["value_type"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "seq": 3000000000}', ["seq_type"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "seq": 1.5}', ["seq_type"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": NaN}', ["value_not_nan"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": "NaN"}', ["value_not_nan"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": 1e400}', ["value_not_nan"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": 100.5}', ["value_in_range"]),
+    ('{"id": "b", "at": "2026-01-05 10:00:00"}', ["at_type"]),
+    ('{"id": "b", "at": "10:15"}', ["at_type"]),
+    ('{"id": "b", "at": "2026"}', ["at_type"]),
+    ('{"id": "b"}', ["at_required"]),
+    ('{"id": null, "at": null, "value": 1000}', ["at_required", "id_required", "value_in_range"]),
+    ('{"id": "b", "at": "2026-01-02T10:00:00Z"}', ["late"]),
+    ('{"id": "b", "at": "2026-01-07T10:00:00Z"}', ["future"]),
+]
+
+
+def test_a_record_spark_would_lose_or_bend_is_refused_with_every_reason(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/x.json", "\n".join([json.dumps(GOOD), *(line for line, _ in BAD)]))
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id") == [("a",)]
+    assert {p: sorted(r) for p, r in reasons(lake, contract)} == {line: sorted(expected) for line, expected in BAD}
+
+
+def test_an_increment_refuses_bytes_that_are_not_utf8_as_a_rebuild_does(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/a.json", [GOOD])
+    lake.sync(contract)
+    raw = b'{"id": "b", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": 1, "x": "\xff"}'
+    lake.put(f"{DAY}/b.json", raw)
+    lake.sync(contract)
+    ((payload, found),) = reasons(lake, contract)
+    assert (base64.b64decode(payload.removeprefix("base64:")), found) == (raw, ["invalid_utf8"])
+    assert lake.rows(contract.silver, "id") == [("a",)]
+
+
+def test_whole_numbers_written_as_floats_and_integers_in_exponent_free_form_are_read(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/a.json", '{"id": "b", "seq": 12.0, "at": "2026-01-05T10:00:00+02:00", "value": 7}\n')
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "seq", "value") == [(12, 7.0)]
+
+
+def test_byte_order_mark_crlf_and_blank_lines_are_no_part_of_records(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/a.json", b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\r\n\r\n" + json.dumps({**GOOD, "id": "b"}).encode() + b"\r\n")
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id") == [("a",), ("b",)]
+    assert lake.rows(contract.bronze, "_payload") == [(json.dumps(GOOD),), (json.dumps({**GOOD, "id": "b"}),)]
+
+
+def test_gzip_and_plain_files_hold_the_same_records(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/a.json.gz", gzip.compress((json.dumps(GOOD) + "\n").encode()))
+    lake.put(f"{DAY}/b.json", [{**GOOD, "id": "b"}])
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id") == [("a",), ("b",)]
+
+
+def test_a_truncated_gzip_file_is_named_and_the_others_are_taken_in(lake: Lake) -> None:
+    contract = lake.events()
+    lines = "".join(json.dumps({**GOOD, "id": f"k{i}", "x": "y" * 50}) + "\n" for i in range(2000))
+    lake.put(f"{DAY}/bad.json.gz", gzip.compress(lines.encode())[:-200])
+    lake.put(f"{DAY}/good.json", [GOOD])
+    ingested, _ = lake.sync(contract)
+    assert [u.path for u in ingested.unreadable] == [f"{DAY}/bad.json.gz"]
+    assert lake.rows(contract.bronze, "_source") == [(f"{DAY}/good.json",)]
+    lake.put(f"{DAY}/bad.json.gz", gzip.compress(lines.encode()))
+    ingested, _ = lake.sync(contract)
+    assert ingested.unreadable == ()
+    assert len(lake.rows(contract.silver, "id")) == 2001
+
+
+def test_a_rebuild_with_an_unreadable_file_changes_nothing_and_names_it(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/good.json", [GOOD])
+    lake.sync(contract)
+    before = lake.version(contract.bronze)
+    lake.put(f"{DAY}/bad.json.gz", b"\x1f\x8b\x08\x00 no gzip")
+    with pytest.raises(SourceError, match="bad.json.gz") as caught:
+        rebuild(lake.spark, contract, [date(2026, 1, 5)], "test")
+    assert "unchanged" in str(caught.value)
+    assert lake.version(contract.bronze) == before
+
+
+def test_files_that_spark_would_pass_over_are_reported(lake: Lake) -> None:
+    contract = lake.events()
+    for name in ("_hidden.json", ".hidden.json"):
+        lake.put(f"{DAY}/{name}", [GOOD])
+    lake.put(f"{DAY}/seen.json", [{**GOOD, "id": "b"}])
+    ingested, _ = lake.sync(contract)
+    assert ingested.hidden == (f"{DAY}/.hidden.json", f"{DAY}/_hidden.json")
+    assert lake.rows(contract.silver, "id") == [("b",)]
+
+
+def test_names_with_blanks_globs_and_quotes_are_read_once(lake: Lake) -> None:
+    contract = lake.events()
+    names = ["a b+c%20d.json", "[x]{y}*.json", "ä'ö.json"]
+    for n, name in enumerate(names):
+        lake.put(f"{DAY}/{name}", [{**GOOD, "id": str(n)}])
+    lake.sync(contract)
+    lake.sync(contract)
+    assert lake.rows(contract.bronze, "_source", "_source_date") == sorted(((f"{DAY}/{n}", date(2026, 1, 5)) for n in names), key=repr)
+
+
+def test_files_without_records_are_remembered_and_not_read_again(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/empty.json", "")
+    lake.put(f"{DAY}/blank.json", "\n \n")
+    lake.put(f"{DAY}/good.json", [GOOD])
+    lake.sync(contract)
+    version = lake.version(contract.bronze)
+    ingested = ingest(lake.spark, contract, "again", full=True)
+    assert (ingested.files, lake.version(contract.bronze)) == (0, version)
+
+
+def test_dates_out_of_range_are_kept_findable_and_make_no_partition(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put("dt=1970-01-01/a.json", [GOOD])
+    lake.put("dt=2099-01-01/a.json", [{**GOOD, "id": "b"}])
+    lake.put("nodate/a.json", [{**GOOD, "id": "c"}])
+    lake.sync(contract)
+    lake.sync(contract)
+    assert lake.rows(contract.bronze, "_source_date") == [(None,)] * 3
+    assert [r[1] for r in reasons(lake, contract)] == [["source_date_out_of_range"]] * 3
+
+
+def csv_contract(lake: Lake) -> Contract:
+    columns = (
+        Column("id", "string", "string", required=True),
+        Column("price", "decimal(10,2)", "number"),
+        Column("at", "timestamp", "timestamp", required=True, timezone="Europe/Berlin"),
+        Column("note", "string", "string"),
+        Column("day", "date", "date", required=True, expression="cast(at as date)"),
+    )
+    base = lake.events()
+    return replace(base, columns=columns, sequence=(), source=replace(base.source, format="csv"))
+
+
+def test_csv_columns_are_matched_by_name_in_files_of_different_order(lake: Lake) -> None:
+    contract = csv_contract(lake)
+    lake.put(f"{DAY}/a.csv", 'id,price,at,note\n1,9.90,2026-01-05 10:00:00,"a, b"\n')
+    lake.put(f"{DAY}/b.csv", "at,note,price,id\n2026-01-05 11:00:00,n,1.00,2\n")
+    lake.sync(contract)
+    at = [datetime(2026, 1, 5, h, tzinfo=UTC).replace(tzinfo=None) for h in (9, 10)]
+    assert lake.rows(contract.silver, "id", "price", "at", "note") == [("1", Decimal("9.90"), at[0], "a, b"), ("2", Decimal("1.00"), at[1], "n")]
+
+
+def test_csv_records_that_do_not_fit_are_refused(lake: Lake) -> None:
+    contract = csv_contract(lake)
+    bad = {
+        "2,1.00": ["malformed"],
+        "2,1.00,2026-01-05 10:00:00,n,extra": ["malformed"],
+        "2,1.005,2026-01-05 10:00:00,n": ["price_type"],
+        "2,x,2026-01-05 10:00:00,": ["price_type"],
+    }
+    lake.put(f"{DAY}/a.csv", "\n".join(["id,price,at,note", "1,1.00,2026-01-05 10:00:00,", *bad]))
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id") == [("1",)]
+    assert {p: r for p, r in reasons(lake, contract)} == bad
+
+
+def test_a_csv_file_with_only_a_header_or_nothing_brings_no_rows_and_is_not_read_again(lake: Lake) -> None:
+    contract = csv_contract(lake)
+    lake.put(f"{DAY}/a.csv", "id,price,at,note\n")
+    lake.put(f"{DAY}/b.csv", "")
+    lake.put(f"{DAY}/c.csv", b"\xef\xbb\xbfid,price,at,note\r\n1,1.00,2026-01-05 10:00:00,n\r\n")
+    lake.sync(contract)
+    version = lake.version(contract.bronze)
+    lake.sync(contract)
+    assert lake.version(contract.bronze) == version
+    assert lake.rows(contract.silver, "id", "note") == [("1", "n")]
+
+
+def test_quoted_line_breaks_are_read_where_the_contract_says_so(lake: Lake) -> None:
+    contract = csv_contract(lake)
+    contract = replace(contract, source=replace(contract.source, multi_line=True))
+    lake.put(f"{DAY}/a.csv", 'id,price,at,note\n1,1.00,2026-01-05 10:00:00,"two\nlines"\n2,1.00,2026-01-05 10:00:00,one\n')
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id", "note") == [("1", "two\nlines"), ("2", "one")]
+
+
+def test_times_around_the_clock_change_keep_their_instant(lake: Lake) -> None:
+    contract = csv_contract(lake)
+    lake.put("dt=2026-03-29/a.csv", "id,price,at,note\n1,1,2026-03-29 01:59:59,\n2,1,2026-03-29 03:00:00,\n3,1,2026-03-29T03:00:00+02:00,\n")
+    lake.sync(contract)
+    assert [str(r[1]) for r in lake.rows(contract.silver, "id", "at")] == ["2026-03-29 00:59:59", "2026-03-29 01:00:00", "2026-03-29 01:00:00"]
+
+
+def parquet(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def test_parquet_keeps_its_columns_and_what_a_cast_would_bend_is_refused(lake: Lake) -> None:
+    base = lake.events()
+    contract = replace(base, source=replace(base.source, format="parquet"))
+    at = pa.array([datetime(2026, 1, 5, 10, tzinfo=UTC)] * 4, pa.timestamp("us", "UTC"))
+    table = pa.table(
+        {"id": ["a", "b", "c", None], "seq": pa.array([1.0, 1.5, 3e9, 1.0]), "at": at, "value": pa.array([1.0, 1.0, 1.0, float("nan")]), "extra": [1, 2, 3, 4]}
+    )
+    parquet(lake.landing / lake.name / DAY / "a.parquet", table)
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id", "seq", "_source_position") == [("a", 1, 0)]
+    assert sorted(r[1] for r in reasons(lake, contract)) == [["id_required", "value_not_nan"], ["seq_type"], ["seq_type"]]
+    assert lake.rows(contract.bronze, "extra") == [(1,), (2,), (3,), (4,)]
+
+
+def test_a_parquet_file_with_a_new_column_adds_it_to_bronze(lake: Lake) -> None:
+    base = lake.events()
+    contract = replace(base, source=replace(base.source, format="parquet"))
+    at = pa.array([datetime(2026, 1, 5, 10, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+    for n, extra in (("a", {}), ("b", {"fresh": ["new"]})):
+        parquet(lake.landing / lake.name / DAY / f"{n}.parquet", pa.table({"id": [n], "seq": pa.array([1], pa.int32()), "at": at, "value": [1.0], **extra}))
+        lake.sync(contract)
+    assert lake.rows(contract.bronze, "id", "fresh") == [("a", None), ("b", "new")]
+    assert lake.rows(contract.silver, "id") == [("a",), ("b",)]
+
+
+def test_a_truncated_parquet_file_is_named(lake: Lake) -> None:
+    base = lake.events()
+    contract = replace(base, source=replace(base.source, format="parquet"))
+    at = pa.array([datetime(2026, 1, 5, 10, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+    parquet(lake.landing / lake.name / DAY / "a.parquet", pa.table({"id": ["a"], "seq": pa.array([1], pa.int32()), "at": at, "value": [1.0]}))
+    whole = (lake.landing / lake.name / DAY / "a.parquet").read_bytes()
+    lake.put(f"{DAY}/b.parquet", whole[: len(whole) // 2])
+    ingested, _ = lake.sync(contract)
+    assert [u.path for u in ingested.unreadable] == [f"{DAY}/b.parquet"]
+    assert lake.rows(contract.silver, "id") == [("a",)]
+
+
+def test_money_keeps_digits_that_a_double_would_lose(lake: Lake) -> None:
+    base = lake.events()
+    columns = tuple(replace(c, type="decimal(24,6)", minimum=None, maximum=None) if c.name == "value" else c for c in base.columns)
+    contract = replace(base, columns=columns)
+    lake.put(f"{DAY}/a.json", '{"id": "a", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": 123456789012345678.123456}\n')
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "value") == [(Decimal("123456789012345678.123456"),)]
+
+
+def test_nested_values_that_do_not_fit_their_type_are_refused(lake: Lake) -> None:
+    base = lake.events()
+    contract = replace(base, columns=(*base.columns[:-1], Column("tags", "array<int>", "array"), base.columns[-1]))
+    lake.put(f"{DAY}/a.json", [{**GOOD, "tags": [1, 2]}, {**GOOD, "id": "b", "tags": [1, "x"]}, {**GOOD, "id": "c", "tags": "none"}, {**GOOD, "id": "d"}])
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id", "tags") == [("a", [1, 2]), ("d", None)]
+    assert [r[1] for r in reasons(lake, contract)] == [["tags_type"], ["tags_type"]]
