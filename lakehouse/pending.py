@@ -37,7 +37,9 @@ class Due:
 
 def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False) -> Due:
     """Look at sources and tables, without Spark."""
-    tables, seen, problems = [], [], []
+    tables: list[str] = []
+    problems: list[str] = []
+    seen: list[object] = []
     days: set[date] = set()
     for contract in contracts:
         try:

@@ -5,5 +5,5 @@
     {%- if not day or run_dates() is none -%}
         {{ return(default__get_where_subquery(relation)) }}
     {%- endif -%}
-    {{ return('(select * from ' ~ relation ~ ' where ' ~ in_dates(day) ~ ' and (' ~ config.get('where', 'true') ~ ')) as tested') }}
+    {{ return('(select * from ' ~ relation ~ ' where ' ~ in_dates(day) ~ ' and (' ~ (config.get('where') or 'true') ~ ')) as tested') }}
 {%- endmacro %}

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import DeltaTable
 
 from lakehouse.engine.metadata import Day, Note
 from lakehouse.sources.files import SourceFile
+
+if TYPE_CHECKING:  # only its name: the engine alone opens tables
+    from deltalake import DeltaTable
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,9 @@ def explain(error: Exception) -> int:
         from lakehouse.engine.session import brief
 
         err.print(f"The engine says: {brief(error)}", style="red", markup=False)
-        err.print(f"The whole message: {log}. The engine's own log: {home / 'logs' / 'engine.log'}. If it has gone away, any command starts it again.", markup=False)
+        err.print(
+            f"The whole message: {log}. The engine's log: {home / 'logs' / 'engine.log'}. Where it has gone away, any command starts it anew.", markup=False
+        )
         return 1
     err.print(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}", style="red", markup=False)
     err.print(f"This is a defect of lakehouse, not of your data; tables change in whole commits only. {f'The trace: {log}' if log else ''}", markup=False)

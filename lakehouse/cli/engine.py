@@ -23,7 +23,9 @@ from lakehouse.engine.launcher import Endpoints, EngineStatus
 from lakehouse.errors import EngineError
 from lakehouse.settings import settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start, stop and look at the engine: one Spark application that all commands share and start on demand.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Start, stop and look at the engine: one Spark application that all commands share and start on demand."
+)
 console = Console(highlight=False)
 _FOLLOW_SECONDS = 0.3
 

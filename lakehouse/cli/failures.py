@@ -44,9 +44,18 @@ def failure_of(event: dg.DagsterEvent) -> Failure | None:
         return Failure(str(event.step_key), ("It gave no reason.",))
     while error.cause is not None and error.cls_name not in _OURS:
         error = error.cause
-    if error.cls_name == "DagsterExecutionInterruptedError":
-        return Failure(str(event.step_key), ("It was interrupted.",))
     return Failure(str(event.step_key), _words(error.cls_name or "", error.message))
+
+
+def interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether the step ended because of Ctrl-C."""
+    data: Any = event.event_specific_data
+    error = data.error if data else None
+    while error is not None:
+        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+            return True
+        error = error.cause
+    return False
 
 
 def _words(kind: str, message: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 LARGEST_LOG = 10_000_000
+PIPE_WIDTH = 240
 
 
 def show_error(error: LakehouseError, console: Console | None = None) -> None:
@@ -44,6 +45,11 @@ def grid(*headers: str, right: tuple[str, ...] = ()) -> Grid:
     for header in headers:
         made.add_column(header, justify="right" if header in right else "left", no_wrap=header in right)
     return made
+
+
+def show(table: Grid) -> None:
+    """Print a table: as wide as the terminal, and wide enough for a file or a pipe."""
+    out.print(table, soft_wrap=False, width=None if out.is_terminal else PIPE_WIDTH)
 
 
 def seconds(value: float) -> str:

@@ -63,7 +63,7 @@ class Session:
         """Execute these assets in one run, and follow it on the terminal. Ctrl-C ends the run; raises `KeyboardInterrupt` then."""
         import dagster as dg
 
-        from lakehouse.cli.failures import failure_of
+        from lakehouse.cli.failures import failure_of, interrupted
         from lakehouse.orphans import PROCESS, this_process
 
         selection = [dg.AssetKey(list(k)) for k in keys]
@@ -81,6 +81,8 @@ class Session:
         self.instance.add_event_listener(outcome.run_id, hear)
         with self.clock.part("run"), steps:
             done = job.execute_in_process(instance=self.instance, asset_selection=selection, run_id=outcome.run_id, tags=every, raise_on_error=False)
+        if any(e.is_step_failure and interrupted(e) for e in done.all_events):
+            raise KeyboardInterrupt
         outcome.success = done.success
         outcome.failures = [found for e in done.all_events if e.is_step_failure for found in [failure_of(e)] if found]
         return outcome
@@ -105,24 +107,27 @@ def session(log_name: str, clock: Clock | None = None) -> Iterator[Session]:
         pool.shutdown(wait=True)
 
 
+_ENDS = {"STEP_SUCCESS": "done", "STEP_FAILURE": "failed", "STEP_SKIPPED": "skipped"}
+_INFO = 20  # what a step says it does; anything less is Dagster's own
+
+
 def _note(entry: dg.EventLogEntry, outcome: Outcome, steps: Steps) -> None:
     """Take from an event what the terminal and the summary need."""
     event = entry.dagster_event
     if event is None:
-        if entry.step_key and entry.level >= 20:  # INFO: what the step says it does
+        if entry.step_key and int(entry.level) >= _INFO:
             steps.says(entry.step_key, entry.user_message)
         return
-    kind = event.event_type_value
+    kind, step = event.event_type_value, str(event.step_key)
     if kind == "STEP_START":
-        steps.start(str(event.step_key))
-    elif kind in ("STEP_SUCCESS", "STEP_FAILURE", "STEP_SKIPPED"):
-        steps.end(str(event.step_key), {"STEP_SUCCESS": "done", "STEP_FAILURE": "failed", "STEP_SKIPPED": "skipped"}[kind])
-    elif kind == "ASSET_MATERIALIZATION" and event.asset_key:
-        name = event.asset_key.to_user_string()
+        steps.start(step)
+    elif kind in _ENDS:
+        steps.end(step, _ENDS[kind])
+    elif kind == "ASSET_MATERIALIZATION":
         materialization = event.step_materialization_data.materialization
+        name = materialization.asset_key.to_user_string()
         outcome.reported.setdefault(name, {}).update({k: v.value for k, v in materialization.metadata.items()})
-        if event.step_key:
-            steps.says(event.step_key, name)
+        steps.says(step, name)
     elif kind == "ASSET_CHECK_EVALUATION":
         found = event.asset_check_evaluation_data
         if not found.passed:

@@ -59,6 +59,14 @@ def rebuild() -> list[Table]:
         session.stop()
 
 
+def drop_table(session: SparkSession, table: Table) -> None:
+    """Remove a table that can be computed again: its entry and its files. Killed in between, running it again finishes it."""
+    session.sql(f"drop table if exists {table.sql}").collect()
+    system, root = fsspec.url_to_fs(table.location(settings().warehouse))
+    if system.exists(root):
+        system.rm(root, recursive=True)  # an external table's files stay when it is dropped
+
+
 def _literal(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
+import re
 import warnings
 import weakref
 from typing import TYPE_CHECKING, cast
@@ -19,6 +21,7 @@ if TYPE_CHECKING:  # PySpark takes a second to import: only those who connect pa
     from pyspark.sql import SparkSession
 
 _SHOUTING = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
+_DETAILS = re.compile(r'status = StatusCode\.\w+\s+details = "(.*)"')
 _TRACE = ("JVM stacktrace:", "\tat ", "Caused by:", "org.apache.spark.SparkException:", "*** Source:")
 
 
@@ -35,41 +38,46 @@ def connect() -> SparkSession:
             return open_session(endpoints)
         except PySparkException as error:  # it was killed a moment ago, and its process was still there to be seen
             if last:
-                raise EngineError(
-                    f"The engine at {endpoints.connect_url} does not answer: {brief(error)}", next_step="Look at it with: lakehouse engine status"
-                ) from error
+                look = "Look at it with: lakehouse engine status" if endpoints.pid else "Check LAKEHOUSE_CONNECT_URL, and that it runs and can be reached."
+                raise EngineError(f"The engine at {endpoints.connect_url} does not answer: {brief(error)}", next_step=look) from error
     raise AssertionError("the loop returns or raises")
 
 
 def open_session(endpoints: Endpoints) -> SparkSession:
     """A new session at these doors, seen to answer. Raises PySpark's error within seconds when nobody does."""
-    from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.core import DefaultChannelBuilder
     from pyspark.sql.connect.client.retries import DefaultPolicy
     from pyspark.sql.connect.session import SparkSession as ConnectSession
 
     _quieten()
-    session = SparkSession.builder.remote(endpoints.connect_url).create()
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"  # as `SparkSession.builder.remote` does: PySpark's functions then build Connect's columns
+    ours = endpoints.pid is not None
+    channel = DefaultChannelBuilder(endpoints.connect_url, [("grpc.enable_http_proxy", 0)] if ours else None)  # a proxy can't reach our loopback
+    connected = ConnectSession.builder.channelBuilder(channel).create()
+    session = cast("SparkSession", connected)
     atexit.register(_release, weakref.ref(session), endpoints)
-    client = cast(ConnectSession, session).client
     # Seconds, not the default ten minutes: an embedded engine that went away does not come back under this address.
-    client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=1000)])
-    if endpoints.pid is not None:
-        _ = session.version
-    else:
+    connected.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=1000)])
+    _ = connected.version
+    if not ours:
         session.conf.set("spark.sql.session.timeZone", "UTC")
-        client.set_retry_policies([DefaultPolicy()])
+        connected.client.set_retry_policies([DefaultPolicy()])
     return session
 
 
 def brief(error: BaseException, lines: int = 3) -> str:
     """What an error says, without the JVM's trace: its first `lines` lines that mean something, joined by spaces."""
+    text = str(error)
+    transport = _DETAILS.search(text)
+    if transport:
+        return transport.group(1)
     said: list[str] = []
-    for line in str(error).splitlines():
+    for line in text.splitlines():
         if line.startswith(_TRACE):
             break
-        text = line.strip()
-        if text and not text.startswith(("==", "^")):
-            said.append(text)
+        stripped = line.strip()
+        if stripped and not stripped.startswith(("==", "^")):
+            said.append(stripped)
     return " ".join(said[:lines]) or type(error).__name__
 
 

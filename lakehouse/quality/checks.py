@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.spark_schema import silver_fields
 from lakehouse.engine.metadata import Day, rows_by_partition
+from lakehouse.quality.freshness import newest_data
+
+if TYPE_CHECKING:  # only its name: the engine alone opens tables
+    from deltalake import DeltaTable
 
 MOST_REFUSED = 0.5  # a larger share of refused records means that the source or the contract is wrong, not the records
 
@@ -105,19 +107,6 @@ def check_freshness(contract: Contract, table: DeltaTable, now: datetime | None 
     text = f"The newest {contract.freshness_column} is {newest:%Y-%m-%d %H:%M} UTC; promised is an age of at most {contract.freshness}."
     numbers = {"age_seconds": age.total_seconds(), "newest": newest.isoformat()}
     return Verdict("freshness", age <= contract.freshness, text, dg.AssetCheckSeverity.WARN, numbers)
-
-
-def newest_data(contract: Contract, table: DeltaTable) -> datetime | None:
-    """The greatest value of the contract's freshness column, from file statistics. A date counts until its end."""
-    actions = pa.table(table.get_add_actions(flatten=True))
-    for name in (f"max.{contract.freshness_column}", f"partition.{contract.freshness_column}"):
-        if name in actions.column_names and actions.num_rows:
-            value = pc.max(actions[name]).as_py()
-            if isinstance(value, datetime):
-                return value if value.tzinfo else value.replace(tzinfo=UTC)
-            if isinstance(value, date):
-                return datetime.combine(value, time(), UTC) + timedelta(days=1)
-    return None
 
 
 def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: str) -> Verdict:

@@ -28,3 +28,8 @@ def test_only_the_first_lines_are_shown():
 @pytest.mark.parametrize("error", [ValueError(), ValueError("\tat nothing but trace")])
 def test_an_error_without_words_is_its_class(error: Exception):
     assert brief(error) == "ValueError"
+
+
+def test_a_broken_connection_is_told_in_its_own_words():
+    said = '<_InactiveRpcError of RPC that terminated with:\n\tstatus = StatusCode.UNAVAILABLE\n\tdetails = "connection refused"\n\tdebug_error_string = "x"\n>'
+    assert brief(RuntimeError(said)) == "connection refused"

@@ -1,0 +1,109 @@
+"""A process that runs in the background, known by a file: started once, found again, ended; a file that outlived its process is seen through.
+
+Not here: which processes there are (`services`), the engine (`lakehouse.engine.launcher`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from lakehouse.engine import process
+
+SAME_START = 1.0  # seconds; a process id is not used again that fast
+PATIENCE = 20.0
+KEPT_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Running:
+    """One background process, as its file records it."""
+
+    name: str
+    pid: int
+    started: float  # seconds since the epoch, as the operating system tells it
+    port: int | None
+    stamp: str  # what it was started for; another stamp means that it must be started again
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{process.LOOPBACK}:{self.port}"
+
+
+def pid_file(home: Path, name: str) -> Path:
+    """Where a process is recorded."""
+    return home / "run" / f"{name}.json"
+
+
+def recorded(home: Path, name: str) -> Running | None:
+    """What the file says; None when there is none, or none that can be understood."""
+    try:
+        return Running(**json.loads(pid_file(home, name).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def living(running: Running | None) -> psutil.Process | None:
+    """Its process, unless it has ended: the same id with another start time is somebody else's."""
+    if running is None:
+        return None
+    try:
+        found = psutil.Process(running.pid)
+        if found.status() == psutil.STATUS_ZOMBIE or abs(found.create_time() - running.started) > SAME_START:
+            return None
+    except psutil.NoSuchProcess:
+        return None
+    return found
+
+
+def find(home: Path, name: str) -> Running | None:
+    """The process that runs under this name."""
+    running = recorded(home, name)
+    return running if living(running) else None
+
+
+def start(home: Path, name: str, command: Sequence[str], *, port: int | None, stamp: str, environment: Mapping[str, str]) -> Running:
+    """Start it as a session of its own, so that no Ctrl-C and no end of this process reaches it; output to `<home>/logs/<name>.log`."""
+    log = log_file(home, name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > KEPT_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=home, env={**os.environ, **environment}, start_new_session=True
+        )
+    running = Running(name, child.pid, psutil.Process(child.pid).create_time(), port, stamp)
+    file = pid_file(home, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(asdict(running)) + "\n", "utf-8")
+    scratch.replace(file)
+    return running
+
+
+def stop(home: Path, name: str, *, children_too: bool = True) -> int:
+    """End it and (unless told otherwise) all it has started; returns how many children there were, or -1 when it did not run."""
+    found = living(recorded(home, name))
+    children: list[psutil.Process] = []
+    if found is not None:
+        try:
+            children = found.children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        process.end(found, PATIENCE)
+        for child in children if children_too else ():
+            process.end(child, PATIENCE)
+    pid_file(home, name).unlink(missing_ok=True)
+    return len(children) if found is not None else -1
+
+
+def log_file(home: Path, name: str) -> Path:
+    """Where its output goes."""
+    return home / "logs" / f"{name}.log"
