@@ -76,16 +76,17 @@ def file_sensor(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> 
 _UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
-def follow_silver() -> dg.AutomationCondition[dg.AssetKey]:
-    """Gold follows Silver on every partition, late ones too, once Silver's blocking checks have passed.
+def follow_silver(ignoring: Iterable[dg.AssetKey] = ()) -> dg.AutomationCondition[dg.AssetKey]:
+    """Gold follows Silver on every partition, late ones too, once Silver's blocking checks have passed; updates of `ignoring` start nothing.
 
     Dagster's `eager` looks at the newest partition only and waits for every upstream partition to exist: neither fits late data.
-    Unpartitioned upstreams (entities) are left out for marts by day: which days they concern is for the incremental run to find.
+    Entities, which have no days, are ignored by marts that have: which days they concern is for the incremental run to find.
     """
     condition = dg.AutomationCondition.eager()
     condition = condition.without(dg.AutomationCondition.in_latest_time_window())
     condition = condition.without(~dg.AutomationCondition.any_deps_missing())
-    return (condition & dg.AutomationCondition.all_deps_blocking_checks_passed()).with_label("follow_silver")
+    condition = condition & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    return condition.ignore(dg.AssetSelection.assets(*ignoring)).with_label("follow_silver")
 
 
 def automation_sensor() -> dg.AutomationConditionSensorDefinition:

@@ -27,7 +27,7 @@ def defs() -> dg.Definitions:
         assets=[
             *(bronze_asset(c) for c in contracts.values()),
             *(silver_asset(c) for c in contracts.values()),
-            *gold_assets(contracts, follow_silver()),
+            *gold_assets(contracts, follow_silver),
         ],
         sensors=[file_sensor(contracts, marts), automation_sensor()],
         resources={**RESOURCES, "dbt": dbt_resource()},

@@ -5,7 +5,7 @@ Nothing is started or opened before it is asked for. Not here: what they are use
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from dagster_deltalake import DeltaTableResource, LocalConfig
@@ -26,7 +26,7 @@ class SparkEngine(LazyPySparkResource):
     def spark_session(self) -> Any:
         """The run's session."""
         if self._spark_session is None:
-            self._spark_session = connect()
+            self._spark_session = cast(Any, connect())
         return self._spark_session
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:

@@ -27,11 +27,11 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=PROJECT / ".lakehouse", description="The one folder with all state: engine, catalogue, Dagster instance, logs.")
     contracts: Path = Field(default=PROJECT / "contracts", description="The folder of data contracts.")
-    landing: str = Field(default="", description="Folder or URL that relative source paths of contracts start from. Default: `<home>/landing`.")
+    landing: str = Field(default="", description="Where relative source paths of contracts start. Default: `<home>/landing`.")
     warehouse: str = Field(default="", description="Folder or URL of the Delta tables. Default: `<home>/warehouse`.")
     dbt_project: Path = Field(default=PROJECT / "dbt_project", description="The dbt project that builds Gold.")
 
-    engine: Literal["embedded", "remote"] = Field(default="embedded", description="`embedded` starts Spark here on demand; `remote` uses endpoints that already run.")
+    engine: Literal["embedded", "remote"] = Field(default="embedded", description="`embedded`: Spark is started here on demand; `remote`: it runs elsewhere.")
     connect_url: str = Field(default="", description="Spark Connect URL of a remote engine, such as `sc://host:15002`.")
     thrift_host: str = Field(default="", description="Thrift/JDBC host of a remote engine.")
     thrift_port: int = Field(default=10000, ge=1, le=65535, description="Thrift/JDBC port of a remote engine.")

@@ -1,6 +1,7 @@
 """Taking records into Bronze: the increment (what is new at the source) and the rebuild (exactly these days).
 
-Each write is one commit that carries the progress; what is already in is read from the table. Not here: Dagster (`bronze.assets`), how records are read (`sources`).
+Each write is one commit that carries the progress; what is already in is read from the table.
+Not here: Dagster (`bronze.assets`), how records are read (`sources`).
 """
 
 from __future__ import annotations
@@ -164,8 +165,7 @@ def _may_grow(contract: Contract, state: TableState) -> bool:
 
 
 def _next_note(state: TableState, run: str, contract: Contract) -> Note:
-    note = metadata.advanced(state.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, state.version, {})
-    return note
+    return metadata.advanced(state.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, state.version, {})
 
 
 def _remember_recordless(spark: SparkSession, contract: Contract, run: str, files: Sequence[SourceFile], version: int) -> int:
@@ -222,7 +222,7 @@ def _refuse_less(contract: Contract, days: set[date], files: Sequence[SourceFile
         raise SourceShrank(
             f"{contract.bronze} holds records of {len(gone):,} files that the source no longer has, such as {gone[0]}: a rebuild would lose them.",
             state=f"{contract.bronze} is unchanged.",
-            next_step=f"Put the files back below {root_of(contract.source)}, or, to lose them on purpose: lakehouse materialize bronze/{contract.name} --force …",
+            next_step=f"Put the files back below {root_of(contract.source)}; or, to lose them on purpose, repeat the rebuild with --force.",
         )
 
 

@@ -112,8 +112,8 @@ def _newest_note(delta: DeltaTable) -> Note | None:
 
     A note whose run planned before a RESTORE and committed after it does not describe the data: None.
     """
-    version, limit, entries = delta.version(), 16, {}
-    restores: list[int] = []
+    version, limit = delta.version(), 16
+    entries: dict[int, dict[str, Any]] = {}
     while version >= 0:
         if version not in entries:
             known = len(entries)
@@ -125,7 +125,6 @@ def _newest_note(delta: DeltaTable) -> Note | None:
                 continue
         entry = entries[version]
         if entry.get("operation") == "RESTORE":
-            restores.append(version)
             version = int(entry["operationParameters"]["version"])
             continue
         note = Note.parse(entry.get("userMetadata"))
@@ -173,7 +172,7 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
 
 
 def _day(value: str | date | None) -> Day:
-    return date.fromisoformat(value) if isinstance(value, str) and value else (value or None)  # type: ignore[return-value]
+    return date.fromisoformat(value) if isinstance(value, str) and value else (value or None)
 
 
 def rows_by_partition(delta: DeltaTable, column: str | None) -> dict[Day, int]:

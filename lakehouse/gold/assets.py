@@ -6,7 +6,7 @@ Not here: what is stale (`gold.progress`), SQL (the dbt project).
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from lakehouse.settings import settings
 from lakehouse.tables import Table
 
 DAILY, WHOLE = "gold_daily", "gold_entities"
+Condition = dg.AutomationCondition[dg.AssetKey]
 
 
 class Translator(DagsterDbtTranslator):
     """Keys as everywhere: layer and name."""
 
-    def __init__(self, partitions: Mapping[str, dg.PartitionsDefinition[str]], condition: dg.AutomationCondition[dg.AssetKey]) -> None:
+    def __init__(self, partitions: Mapping[str, dg.PartitionsDefinition[str]], condition: Condition) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
         self._partitions, self._condition = partitions, condition
 
@@ -55,16 +56,21 @@ class Translator(DagsterDbtTranslator):
         return self._condition if dbt_resource_props["resource_type"] == "model" else None
 
 
-def gold_assets(contracts: Mapping[str, Contract], condition: dg.AutomationCondition[dg.AssetKey]) -> list[dg.AssetsDefinition]:
-    """The assets of all models whose Silver tables have contracts: those by day in one definition, the others in another."""
+def gold_assets(contracts: Mapping[str, Contract], follow: Callable[[Collection[dg.AssetKey]], Condition]) -> list[dg.AssetsDefinition]:
+    """The assets of all models whose Silver tables have contracts: those by day in one definition, the others in another.
+
+    `follow` gives the condition of a group, from the assets whose updates it ignores.
+    """
     manifest = manifest_path()
     usable = served(models(manifest, manifest.stat().st_mtime), contracts)
     by_day = [m for m in usable if m.by_day or (m.materialized == "view" and all(contracts[s].event_date for s in m.sources))]
     whole = [m for m in usable if m not in by_day]
     start = min((c.start for c in contracts.values()), default=date(2000, 1, 1))
     days = dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_offset=1)
-    translator = Translator({m.name: days for m in by_day}, condition)
-    return [_assets(name, group, manifest, translator, contracts) for name, group in ((DAILY, by_day), (WHOLE, whole)) if group]
+    undated = [dg.AssetKey([m.schema, m.name]) for m in whole]
+    groups = ((DAILY, by_day, follow(undated)), (WHOLE, whole, follow(())))
+    partitions = {m.name: days for m in by_day}
+    return [_assets(name, group, manifest, Translator(partitions, condition), contracts) for name, group, condition in groups if group]
 
 
 def _assets(name: str, group: list[Model], manifest: Any, translator: Translator, contracts: Mapping[str, Contract]) -> dg.AssetsDefinition:  # noqa: ANN401

@@ -105,7 +105,7 @@ def check_freshness(contract: Contract, table: DeltaTable, now: datetime | None 
         return Verdict("freshness", False, "The table is empty.", dg.AssetCheckSeverity.WARN)
     age = (now or datetime.now(UTC)) - newest
     text = f"The newest {contract.freshness_column} is {newest:%Y-%m-%d %H:%M} UTC; promised is an age of at most {contract.freshness}."
-    numbers = {"age_seconds": age.total_seconds(), "newest": newest.isoformat()}
+    numbers: dict[str, int | float | str] = {"age_seconds": age.total_seconds(), "newest": newest.isoformat()}
     return Verdict("freshness", age <= contract.freshness, text, dg.AssetCheckSeverity.WARN, numbers)
 
 
@@ -119,7 +119,7 @@ def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: s
         if refused
         else "None was refused."
     )
-    return Verdict("row_rules", refused == 0, text, severity, {"refused": refused, "records": total, **by_rule})
+    return Verdict("row_rules", refused == 0, text, severity, {**by_rule, "refused": refused, "records": total})
 
 
 def _plain(type_: str) -> str:

@@ -1,6 +1,7 @@
 """The Silver assets, one for each contract, each with its quarantine. Here: what Dagster shows and asks. Not here: what is done (`silver.build`)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -61,7 +62,7 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
     verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _refused(contract, built)]
     verdicts += [check_volume(contract, table, built.dates)] if contract.volume else []
     verdicts += [check_freshness(contract, table)] if contract.freshness else []
-    total = {
+    total: dict[str, Any] = {
         "dagster/row_count": sum(rows.values()),
         "records_in": sum(b.rows_in for b in built.balances),
         "applied": sum(b.applied for b in built.balances),

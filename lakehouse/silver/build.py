@@ -231,8 +231,6 @@ def _write_quarantine(  # noqa: PLR0913 - as above
     refused = quarantine.refused(rows, contract)
     if not counts.refused:
         refused = spark.table(contract.quarantine.sql).limit(0)
-    if plan.step == "append":
-        version = commit.append(refused)
-    else:
-        version = commit.replace(refused, _among("_source_date", plan.days) if plan.days is not None else None)
+    days = _among("_source_date", plan.days) if plan.days is not None else None
+    version = commit.append(refused) if plan.step == "append" else commit.replace(refused, days)
     return report.quarantine_written(built, version, counts, plan.days or frozenset())

@@ -80,7 +80,7 @@ class Counts:
         raise RowRuleFailed(
             f"{contract.silver} was not written: of {total:,} rows some break {rules}, which the contract says must fail the run.",
             state=f"{contract.bronze} is unchanged; {contract.silver} is still at version {state.version if state else 'none'}.",
-            next_step=f"See the rules with: lakehouse contract show {contract.name}. Mend the source or set the rule's onFail to quarantine, then: lakehouse sync {contract.name}",
+            next_step=f"See: lakehouse contract show {contract.name}. Mend the source, or let the rule quarantine; then: lakehouse sync {contract.name}",
         )
 
 

@@ -42,27 +42,35 @@ def typed(column: ContractColumn, source: Source) -> Typed:
     if source.type != "string":
         return _from_native(column, source, family)
     raw, done = source.raw, F.col(column.name)
+    special = {"array": _nested, "map": _nested, "struct": _nested, "decimal": _decimal, "string": _text}.get(family)
+    if special:
+        return special(column, source)
     match family:
-        case "string":
-            return Typed(raw, None)
         case "double" | "float":
             # JSON's own NaN and Infinity arrive in quotes; they are numbers that a rule then refuses, not a wrong type.
             value = F.coalesce(raw.try_cast(column.type), F.when(raw.isin('"NaN"', '"Infinity"', '"-Infinity"'), F.expr("double('NaN')").cast(column.type)))
         case "tinyint" | "smallint" | "int" | "integer" | "bigint":
             whole = F.when(raw.rlike(r"^[+-]?\d+\.0+$"), F.substring_index(raw, ".", 1).try_cast(column.type))
             value = F.coalesce(raw.try_cast(column.type), whole)
-        case "decimal":
-            return _decimal(column, source)
         case "date":
             value = _date(column, raw)
         case "timestamp" | "timestamp_ntz":
             value = _timestamp(column, raw)
-        case "array" | "map" | "struct":
-            parsed = F.from_json(F.concat(F.lit('{"v":'), raw, F.lit("}")), f"v {column.type}, _corrupt string", {"columnNameOfCorruptRecord": "_corrupt"})
-            return Typed(parsed["v"], raw.isNotNull() & (parsed["_corrupt"].isNotNull() | done.isNull()))
         case _:
             value = raw.try_cast(column.type)
     return Typed(value, done.isNull() & raw.isNotNull())
+
+
+def _text(column: ContractColumn, source: Source) -> Typed:
+    """Any text is text."""
+    return Typed(source.raw, None)
+
+
+def _nested(column: ContractColumn, source: Source) -> Typed:
+    """A list, map or record from its JSON text; a part of another type makes the whole value fail."""
+    raw = source.raw
+    parsed = F.from_json(F.concat(F.lit('{"v":'), raw, F.lit("}")), f"v {column.type}, _corrupt string", {"columnNameOfCorruptRecord": "_corrupt"})
+    return Typed(parsed["v"], raw.isNotNull() & (parsed["_corrupt"].isNotNull() | F.col(column.name).isNull()))
 
 
 def _decimal(column: ContractColumn, source: Source) -> Typed:
