@@ -1,20 +1,15 @@
-{#-
-    The dates of this run: the variable `dates`, a list of ISO dates or the same as JSON text; none when it is absent, which means every date.
--#}
+{#- The dates of this run: the run variable `dates`, a list of ISO dates; none when it is absent, which means every date. -#}
 {% macro run_dates() %}
-    {% set dates = var('dates', none) %}
-    {% if dates is none %}
+    {%- set dates = run_variable('dates') -%}
+    {%- if dates is none -%}
         {{ return(none) }}
-    {% endif %}
-    {% set dates = fromjson(dates, default=[dates]) if dates is string else dates %}
-    {% if dates is mapping or dates is not iterable or not dates %}
-        {% do exceptions.raise_compiler_error("The variable `dates` must be a list with at least one ISO date; leave it out to build every date. Given: " ~ dates) %}
-    {% endif %}
-    {% for date in dates %}
-        {% if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', date | string) %}
-            {% do exceptions.raise_compiler_error("The variable `dates` holds `" ~ date ~ "`, which is no date like 2025-01-31.") %}
-        {% endif %}
-    {% endfor %}
+    {%- endif -%}
+    {%- if dates is string or dates is mapping or dates is not iterable or not dates -%}
+        {%- do exceptions.raise_compiler_error("`dates` must be a list with at least one ISO date; leave it out to build every date. Given: " ~ dates) -%}
+    {%- endif -%}
+    {%- for date in dates if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', date | string) -%}
+        {%- do exceptions.raise_compiler_error("`dates` holds `" ~ date ~ "`, which is no date like 2026-01-31.") -%}
+    {%- endfor -%}
     {{ return(dates | map('string') | unique | sort) }}
 {% endmacro %}
 

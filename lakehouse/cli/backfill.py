@@ -136,7 +136,7 @@ def _request(  # noqa: PLR0913 - all of what a request says
         backfill_timestamp=time.time(),
         tags={"lakehouse/started_by": "lakehouse backfill", **({FORCE: "true"} if force else {})},
         dynamic_partitions_store=instance,
-        asset_graph_subset=AssetGraphSubset(subsets, set(whole)),  # type: ignore[call-arg] - its class is decorated
+        asset_graph_subset=AssetGraphSubset(subsets, set(whole)),  # type: ignore[call-arg]  # its fields have defaults that mypy can not see
         title=f"{span[0]} to {span[1]}",
         description=None,
         run_config=None,
@@ -152,9 +152,7 @@ def _look(instance: dg.DagsterInstance, graph: dg.AssetGraph, identity: str) -> 
     if found is None:
         raise LakehouseError(f"There is no backfill {identity!r}.", next_step="See them all in the web UI: lakehouse up")
     data = found.get_asset_backfill_data(graph)
-    counts = [
-        subset.num_partitions_and_non_partitioned_assets for subset in (data.materialized_subset, data.failed_and_downstream_subset, data.target_subset)
-    ]
+    counts = [subset.num_partitions_and_non_partitioned_assets for subset in (data.materialized_subset, data.failed_and_downstream_subset, data.target_subset)]
     runs = instance.get_runs_count(dg.RunsFilter(tags={"dagster/backfill": identity}))
     return Progress(found.status.value, counts[0], counts[1], counts[2], runs)
 

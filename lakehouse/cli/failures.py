@@ -66,7 +66,7 @@ def _words(kind: str, message: str) -> tuple[str, ...]:
     if kind == "DagsterDbtCliRuntimeError":
         return _dbt(own)
     if "JVM stacktrace" in text or text.startswith("pyspark."):
-        return (f"The engine says: {brief(ValueError(own), 5)}",)
+        return (f"The engine says: {brief(ValueError(own), 1)}",)
     return (f"{kind}: {own.splitlines()[0] if own else 'no message'}",)
 
 

@@ -49,7 +49,8 @@ def grid(*headers: str, right: tuple[str, ...] = ()) -> Grid:
 
 def show(table: Grid) -> None:
     """Print a table: as wide as the terminal, and wide enough for a file or a pipe."""
-    out.print(table, soft_wrap=False, width=None if out.is_terminal else PIPE_WIDTH)
+    told = out if out.is_terminal else Console(file=out.file, width=PIPE_WIDTH, highlight=False)
+    told.print(table, soft_wrap=False)
 
 
 def seconds(value: float) -> str:

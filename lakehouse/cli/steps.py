@@ -79,7 +79,7 @@ class Steps:
         step.state = state
         step.took = time.monotonic() - step.began if step.began else 0.0
         if self._live is None:
-            err.print(f"  {_SIGNS[state]} {step.name}  {_took(step)}{'' if state == 'done' else state}")
+            err.print(f"  {_SIGNS[state]} {step.name}  {_took(step)} {'' if state == 'done' else state}".rstrip())
 
     def _list(self) -> RenderableType:
         rows = Grid.grid(padding=(0, 2))

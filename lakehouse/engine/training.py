@@ -210,6 +210,7 @@ def _over_thrift(state: EngineState) -> None:
 def main() -> int:
     """The background process: as little in the way as the system allows."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("pyhive").setLevel(logging.WARNING)
     os.nice(19)
     if hasattr(os, "SCHED_IDLE"):
         with contextlib.suppress(OSError):

@@ -1,0 +1,183 @@
+"""`lakehouse status`: every table of the lake, from the tables' own logs and a look at the sources; starts nothing.
+
+Not here: what is due (`lakehouse.pending`), the engine's own status (`engine`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from lakehouse.bronze.ingest import pending
+from lakehouse.cli.background import find
+from lakehouse.cli.lake import Lake, read_lake
+from lakehouse.cli.output import age, err, grid, out, plural, show, size
+from lakehouse.cli.services import DAEMON, WEB
+from lakehouse.contracts.model import Contract
+from lakehouse.engine import launcher, metadata
+from lakehouse.errors import LakehouseError
+from lakehouse.gold.progress import behind, missing_sources
+from lakehouse.quality.freshness import newest_data
+from lakehouse.settings import settings
+from lakehouse.tables import Table
+
+app = typer.Typer(add_completion=False)
+
+
+@dataclass
+class Found:
+    """What is known of one table. `lag` is the distance to its source in words, None when it is current; `problem` keeps it from being known."""
+
+    layer: str
+    table: str
+    rows: int | None = None
+    version: int | None = None
+    last_commit: str | None = None
+    lag: str | None = None
+    pending_files: int | None = None
+    pending_bytes: int | None = None
+    versions_behind: int | None = None
+    stale: bool | None = None
+    newest_data: str | None = None
+    promised_age_seconds: int | None = None
+    fresh: bool | None = None
+    quarantined: int | None = None
+    problem: str | None = None
+
+
+@app.command(epilog="Example: lakehouse status\n\nExample: lakehouse status --json | jq '.tables[] | select(.lag != null)'")
+def status(
+    tables: Annotated[list[str] | None, typer.Argument(help="Only these tables, and the marts made from them. Default: all.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+) -> None:
+    """Show each table's rows, version, last commit, lag behind its source, freshness against its promise, and refused records.
+
+    Read from the tables' logs and the sources' folders: starts neither the engine nor Dagster, and changes nothing.
+    """
+    lake = read_lake().only(tables or [])
+    now = datetime.now(UTC)
+    found = [*(f for c in lake.contracts.values() for f in _tables(c, now)), *_marts(lake)]
+    found.sort(key=lambda f: (("bronze", "silver", "quarantine", "gold").index(f.layer), f.table))
+    if as_json:
+        out.print_json(json.dumps({"home": str(settings().home), "services": _services(), "tables": [asdict(f) for f in found]}))
+        return
+    _show(found, now)
+    for name, state in _services().items():
+        err.print(f"{name}: {state}")
+
+
+def _tables(contract: Contract, now: datetime) -> Iterator[Found]:
+    """The three tables of a contract."""
+    yield _guarded(contract.bronze, lambda f: _bronze(contract, f))
+    yield _guarded(contract.silver, lambda f: _silver(contract, f, now))
+    yield _guarded(contract.quarantine, lambda f: _behind(contract.quarantine, contract.bronze, f))
+
+
+def _guarded(table: Table, more: Any) -> Found:  # noqa: ANN401
+    """The facts of a table; one that can't be read says why and does not hide the others."""
+    found = Found(table.layer, table.name)
+    try:
+        delta = metadata.open_table(table)
+        if delta is not None:
+            newest = delta.history(1)[0]
+            found.version = delta.version()
+            found.last_commit = datetime.fromtimestamp(newest["timestamp"] / 1000, UTC).isoformat(timespec="seconds") if newest.get("timestamp") else None
+            found.rows = sum(metadata.rows_by_partition(delta, None).values())
+        more(found)
+    except LakehouseError as error:
+        found.problem = error.what
+    except OSError as error:
+        found.problem = str(error)
+    return found
+
+
+def _bronze(contract: Contract, found: Found) -> None:
+    difference, hidden = pending(contract)
+    files = (*difference.new, *difference.changed)
+    found.pending_files, found.pending_bytes = len(files), sum(f.size for f in files)
+    if files:
+        found.lag = f"{plural(len(files), 'file')}, {size(found.pending_bytes)}"
+    if hidden:
+        found.problem = f"{plural(len(hidden), 'file')} passed over, such as {hidden[0]}: Spark reads no name that begins with '_' or '.'"
+
+
+def _silver(contract: Contract, found: Found, now: datetime) -> None:
+    _behind(contract.silver, contract.bronze, found)
+    refused = metadata.open_table(contract.quarantine)
+    found.quarantined = sum(metadata.rows_by_partition(refused, None).values()) if refused is not None else None
+    delta = metadata.open_table(contract.silver)
+    if contract.freshness is None or delta is None:
+        return
+    newest = newest_data(contract, delta)
+    found.promised_age_seconds = int(contract.freshness.total_seconds())
+    found.newest_data = newest.isoformat(timespec="seconds") if newest else None
+    found.fresh = newest is not None and now - newest <= contract.freshness
+
+
+def _behind(table: Table, source: Table, found: Found) -> None:
+    """Versions between what a table has consumed and its source."""
+    of, own = metadata.state(source), metadata.state(table)
+    if of is None:
+        return
+    consumed = own.consumed(of) if own else None
+    found.versions_behind = of.version - (consumed if consumed is not None else -1)
+    if found.versions_behind:
+        found.lag = "not built" if own is None else "to be rebuilt" if consumed is None else plural(found.versions_behind, "version")
+
+
+def _marts(lake: Lake) -> Iterator[Found]:
+    for mart in (m for m in lake.marts if m.materialized != "view"):
+
+        def more(found: Found, mart: Any = mart) -> None:  # noqa: ANN401
+            missing = missing_sources(mart)
+            found.stale = bool(missing) or behind(mart)
+            if found.stale:
+                found.lag = f"waits for {', '.join(missing)}" if missing else "not built" if found.version is None else "stale"
+
+        yield _guarded(mart.table, more)
+
+
+def _services() -> dict[str, str]:
+    """The engine and Dagster, as they are now."""
+    home = settings().home
+    web, daemon = find(home, WEB), find(home, DAEMON)
+    return {
+        "engine": launcher.engine_status().state,
+        "web UI": web.url if web else "stopped (lakehouse up)",
+        "daemon": "running, sensors on" if daemon else "stopped (lakehouse up); new files wait for: lakehouse sync",
+    }
+
+
+def _show(found: list[Found], now: datetime) -> None:
+    table = grid("table", "rows", "version", "last commit", "behind", "newest data", "refused", right=("rows", "version", "refused"))
+    layer = ""
+    for f in found:
+        if layer and f.layer != layer:
+            table.add_section()
+        layer = f.layer
+        commit = age(datetime.fromisoformat(f.last_commit), now) if f.last_commit else "-"
+        lag = f"[yellow]{escape(f.lag)}[/yellow]" if f.lag else "" if f.version is not None else "-"
+        table.add_row(f"{f.layer}.{f.table}", _number(f.rows), _number(f.version), commit, lag, _freshness(f, now), _number(f.quarantined, ""))
+    show(table)
+    for f in (f for f in found if f.problem):
+        err.print(f"{f.layer}.{f.table}: {f.problem}", style="red", markup=False)
+
+
+def _number(value: int | None, none: str = "-") -> str:
+    return none if value is None else f"{value:,}"
+
+
+def _freshness(found: Found, now: datetime) -> str:
+    if found.fresh is None or found.promised_age_seconds is None:
+        return ""
+    hours = found.promised_age_seconds / 3600
+    promise = f"promised {hours:.0f} h" if hours < 72 else f"promised {hours / 24:.0f} d"
+    newest = datetime.fromisoformat(found.newest_data) if found.newest_data else None
+    told = "none" if newest is None else "now" if newest > now else age(newest, now)  # clocks differ, and a date counts until its end
+    return f"{told} ({promise})" if found.fresh else f"[yellow]{told} ({promise})[/yellow]"
