@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 LARGEST_LOG = 10_000_000
-PIPE_WIDTH = 240
+PIPE_WIDTH = 10_000  # as wide as the values are
 
 
 def show_error(error: LakehouseError, console: Console | None = None) -> None:
@@ -48,7 +48,7 @@ def grid(*headers: str, right: tuple[str, ...] = ()) -> Grid:
 
 
 def show(table: Grid) -> None:
-    """Print a table: as wide as the terminal, and wide enough for a file or a pipe."""
+    """Print a table: as wide as the terminal; into a file or a pipe as wide as it is."""
     told = out if out.is_terminal else Console(file=out.file, width=PIPE_WIDTH, highlight=False)
     told.print(table, soft_wrap=False)
 

@@ -44,9 +44,14 @@ def manifest_path() -> Path:
     """The manifest, made anew by `dbt parse` when a file of the project is younger. Touches no database."""
     project = settings().dbt_project
     manifest = project / "target" / "manifest.json"
-    if not manifest.exists() or manifest.stat().st_mtime < _youngest(project):
+    if not is_current(manifest):
         _parse(project)
     return manifest
+
+
+def is_current(manifest: Path) -> bool:
+    """Whether the manifest is there, and no file of its project is younger."""
+    return manifest.exists() and manifest.stat().st_mtime >= _youngest(manifest.parents[1])
 
 
 def _youngest(project: Path) -> float:

@@ -39,7 +39,7 @@ def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date])
         .agg(F.count("*").alias("n"), F.min(contract.event_date).alias("first"), F.max(contract.event_date).alias("last"))
     )
     row = per_key.agg(
-        F.count_if("n > 1 and first = last").alias("same"), F.count_if("first <> last").alias("apart"), F.count_if("first <> last and n > 2").alias("many")
+        F.count_if(F.expr("n > 1 and first = last")).alias("same"), F.count_if(F.expr("first <> last")).alias("apart"), F.count_if(F.expr("first <> last and n > 2")).alias("many")
     ).first()
     same, apart, many = (int(x or 0) for x in (row or (0, 0, 0)))
     if same or apart or many:
@@ -51,6 +51,6 @@ def _exact(spark: SparkSession, contract: Contract, near: object) -> KeyCount:
     table = spark.table(contract.silver.sql).where(near)  # type: ignore[arg-type]
     per_identity = table.groupBy(*contract.identity).count()
     per_key = per_identity.groupBy(*contract.key).agg(F.sum("count").alias("rows"), F.count("*").alias("dates"))
-    row = per_key.agg(F.sum("rows") - F.sum("dates"), F.count_if("dates > 1")).first()
+    row = per_key.agg(F.sum("rows") - F.sum("dates"), F.count_if(F.expr("dates > 1"))).first()
     repeated, apart = (int(x or 0) for x in (row or (0, 0)))
     return KeyCount(repeated, apart)

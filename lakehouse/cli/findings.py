@@ -1,0 +1,219 @@
+"""The checks of `lakehouse doctor`, one function each: look, and say what was found. None changes or starts anything.
+
+Not here: running and showing them (`doctor`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from lakehouse.cli import background
+from lakehouse.cli.instance import TEMPLATE, dagster_home, prepare
+from lakehouse.cli.output import plural, size
+from lakehouse.cli.services import CODE, DAEMON, SERVICES, WEB
+from lakehouse.contracts.dbt_sources import FILE, is_stale
+from lakehouse.contracts.loader import check_folder, load_contracts
+from lakehouse.engine import aot, catalog, launcher
+from lakehouse.engine.config import engine_config, java_version
+from lakehouse.engine.jars import ensure_jars, jars_folder, read_lock
+from lakehouse.gold.project import is_current
+from lakehouse.settings import PROJECT, settings
+
+OLDEST = (3, 11)
+LITTLE_DISK = 2 * 1024**3
+_SETUP = "make setup"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` is what to do about it."""
+
+    name: str
+    level: Literal["ok", "note", "problem"]
+    text: str
+    mend: str = ""
+
+
+def _python() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST:
+        yield Finding("Python", "problem", f"Python {version} is too old; 3.11 or newer is needed.", "make setup PYTHON=/path/to/python3.11")
+    else:
+        yield Finding("Python", "ok", f"{version} in {sys.prefix}")
+
+
+def _packages() -> Iterator[Finding]:
+    lock = PROJECT / "requirements" / "runtime.txt"
+    if not lock.is_file():
+        yield Finding("packages", "note", "There is no lock file here to hold the packages against; this is no clone of the project.")
+        return
+    lines = [line.rstrip("\\ ") for line in lock.read_text("utf-8").splitlines() if line[:1].isalnum()]
+    pins = [r for r in map(Requirement, lines) if r.marker is None or r.marker.evaluate()]
+    wrong = [f"{r.name} is {_version(r.name)}, locked is {str(r.specifier).lstrip('=')}" for r in pins if not r.specifier.contains(_version(r.name), True)]
+    if wrong:
+        yield Finding("packages", "problem", "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""), _SETUP)
+    else:
+        yield Finding("packages", "ok", f"{plural(len(pins), 'package')} as locked")
+
+
+def _version(name: str) -> str:
+    try:
+        return packages.version(name)
+    except packages.PackageNotFoundError:
+        return "0"  # no version anybody locks
+
+
+def _java() -> Iterator[Finding]:
+    config = engine_config(settings())
+    if os.access(config.java, os.X_OK):
+        yield Finding("Java", "ok", f"{java_version()}, Spark {packages.version('pyspark')}")
+    else:
+        yield Finding("Java", "problem", f"{config.java} can't be executed.", _SETUP)
+
+
+def _jars() -> Iterator[Finding]:
+    missing = [jar.filename for jar in read_lock() if not (jars_folder() / jar.filename).exists()]
+    if missing:
+        yield Finding("jars", "problem", f"{', '.join(missing)}: not in {jars_folder()}.", _SETUP)
+        return
+    yield Finding("jars", "ok", f"{plural(len(ensure_jars()), 'jar')} with the locked sha256")  # nothing is missing, so nothing is fetched
+
+
+def _aot() -> Iterator[Finding]:
+    cache = aot.cache_file(engine_config(settings()))
+    if cache.is_file():
+        yield Finding("AOT cache", "ok", f"{size(cache.stat().st_size)}: the engine starts three times faster")
+    else:
+        yield Finding("AOT cache", "note", "None for this Java and these jars: the engine only starts slower.", "lakehouse engine warm --background")
+
+
+def _home() -> Iterator[Finding]:
+    home = settings().home
+    place = next(p for p in (home, *home.parents) if p.exists())
+    if not os.access(place, os.W_OK):
+        yield Finding("home", "problem", f"{place} can't be written.", "Set LAKEHOUSE_HOME to a folder of yours.")
+        return
+    free = shutil.disk_usage(place).free
+    if free < LITTLE_DISK:
+        yield Finding("home", "problem", f"Only {size(free)} are free below {place}.", f"Make room, or move {home} and set LAKEHOUSE_HOME.")
+    else:
+        yield Finding("home", "ok", f"{home}, {size(free)} free" + ("" if home.exists() else " (not made yet)"))
+
+
+def _contracts() -> Iterator[Finding]:
+    checked = check_folder(settings().contracts) if settings().contracts.is_dir() else []
+    mistakes = sum(len(c.mistakes) for c in checked)
+    if not checked:
+        yield Finding("contracts", "problem", f"There is none in {settings().contracts}.", "lakehouse contract infer <sample file>, or set LAKEHOUSE_CONTRACTS")
+    elif mistakes:
+        yield Finding("contracts", "problem", f"{plural(mistakes, 'mistake')} in {settings().contracts}.", "lakehouse contract lint")
+    else:
+        yield Finding("contracts", "ok", f"{plural(len(checked), 'contract')}, no mistake")
+
+
+def _dbt() -> Iterator[Finding]:
+    project = settings().dbt_project
+    if not (project / "dbt_project.yml").is_file():
+        yield Finding("dbt", "problem", f"There is no dbt project in {project}.", "Set LAKEHOUSE_DBT_PROJECT to its folder.")
+        return
+    if is_stale(project / FILE, load_contracts(settings().contracts)):
+        yield Finding("dbt", "problem", f"{project / FILE} does not say what the contracts say.", "lakehouse contract sources")
+    elif not is_current(project / "target" / "manifest.json"):
+        yield Finding("dbt", "note", "The manifest is older than the project; the next command makes it anew.")
+    else:
+        yield Finding("dbt", "ok", "sources as the contracts say, manifest current")
+
+
+def _engine() -> Iterator[Finding]:
+    found = launcher.engine_status()
+    if found.state == "not answering":
+        yield Finding("engine", "problem", f"Its process {found.endpoints.pid if found.endpoints else ''} runs but does not answer.", "lakehouse engine stop")
+    elif found.state == "running" and not found.current:
+        yield Finding("engine", "note", "It runs with an older configuration.", "lakehouse engine stop (any command starts it again)")
+    elif found.state == "remote":
+        yield Finding("engine", "ok", f"remote, at {found.endpoints.connect_url if found.endpoints else '?'}")
+    else:
+        yield Finding("engine", "ok", found.state + (" (any command that needs it starts it)" if found.state == "stopped" else ""))
+
+
+def _catalogue() -> Iterator[Finding]:
+    """Tables on disk that the catalogue does not know; only the running engine can tell."""
+    if launcher.engine_status().state not in ("running", "remote"):
+        yield Finding("catalogue", "note", "The engine does not run, so it can't be asked which tables it knows.")
+        return
+    from lakehouse.engine.session import connect
+
+    spark = connect()
+    try:
+        folders = catalog.table_folders()
+        unknown = [str(t) for t in folders if not spark.catalog.tableExists(f"{t.layer}.{t.name}")]
+    finally:
+        spark.stop()
+    if unknown:
+        yield Finding("catalogue", "problem", f"Tables on disk that it does not know: {', '.join(unknown)}.", "lakehouse engine rebuild-catalog")
+    else:
+        yield Finding("catalogue", "ok", f"knows {plural(len(folders), 'table')}, all there are")
+
+
+def _instance() -> Iterator[Finding]:
+    file = dagster_home() / "dagster.yaml"
+    if not file.exists():
+        yield Finding("Dagster", "ok", f"no settings yet; the first command writes {file}")
+    elif file.read_text("utf-8") != TEMPLATE.read_text("utf-8"):
+        yield Finding("Dagster", "note", f"{file} differs from this version's settings: yours, or an older one.", f"For the defaults: rm {file}")
+    else:
+        yield Finding("Dagster", "ok", f"settings as written, in {file}")
+
+
+def _processes() -> Iterator[Finding]:
+    """Files that outlived their process, and a daemon that runs but does not report."""
+    home = settings().home
+    alive = [name for name in SERVICES if background.find(home, name)]
+    stale = [name for name in SERVICES if background.pid_file(home, name).exists() and name not in alive]
+    if stale:
+        yield Finding("processes", "problem", f"{', '.join(stale)} ended without `lakehouse down`: killed, or the machine was restarted.", "lakehouse up")
+    elif not alive:
+        yield Finding("processes", "ok", "the web UI and the daemon do not run (lakehouse up starts them)")
+    else:
+        web = background.find(home, WEB)
+        yield Finding("processes", "ok", f"{', '.join(alive)} run" + (f"; the web UI is at {web.url}" if web else ""))
+    if DAEMON in alive and CODE in alive:
+        yield from _heartbeats()
+
+
+def _heartbeats() -> Iterator[Finding]:
+    prepare()
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        silent = sorted(name for name, status in instance.get_daemon_statuses().items() if status.required and not status.healthy)
+    if silent:
+        log = Path(settings().home) / "logs" / f"{DAEMON}.log"
+        yield Finding("daemon", "problem", f"No sign of life, or errors, from: {', '.join(silent)}. Its log: {log}", "lakehouse up --restart")
+    else:
+        yield Finding("daemon", "ok", "all its parts report")
+
+
+CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "Python": _python,
+    "packages": _packages,
+    "Java": _java,
+    "jars": _jars,
+    "AOT cache": _aot,
+    "home": _home,
+    "contracts": _contracts,
+    "dbt": _dbt,
+    "Dagster": _instance,
+    "processes": _processes,
+    "engine": _engine,
+    "catalogue": _catalogue,
+}

@@ -1,0 +1,223 @@
+"""The dbt project on real Delta tables: what its marts hold, that a run of some days touches these days only, and what its commits say of themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.contracts.spark_schema import silver_ddl
+from lakehouse.engine.launcher import ensure_engine
+from lakehouse.engine.metadata import changes, open_table
+from lakehouse.tables import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = (
+    "fct_late_orders_daily",
+    "fct_machine_health_hourly",
+    "fct_production_daily",
+    "fct_sales_daily",
+    "fct_sales_vs_production_daily",
+    "fct_web_sessions_daily",
+)
+DAYS = (date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3))
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "product": [{"product_id": "TOY-001", "name": "Bär", "category": "plush", "unit_cost": "9.00", "list_price": "9.99", "valid_from": "2026-01-01"}],
+    "machine": [{"machine_id": "M01", "line": "A", "model": "x", "temperature_max": 80, "vibration_max": 5, "pressure_min": 90, "pressure_max": 120}],
+    "customer": [{"customer_id": "C00001", "name": "hidden", "email": "hash", "city": "Köln", "country": "DE", "segment": "family"}],
+    "sensor_reading": [
+        {"reading_id": f"R-{d}-{n}", "machine_id": "M01", "metric": "temperature", "value": 70 + 5 * n, "event_time": f"{d} 10:0{n}:00", "event_date": d}
+        for d in DAYS
+        for n in range(5)
+    ],
+    "production_run": [
+        {"run_id": f"RUN-{d}", "machine_id": "M01", "product_id": "TOY-001", "planned_units": 100, "produced_units": 90, "scrap_units": 9, "run_date": d}
+        for d in DAYS
+    ],
+    "sales_order_line": [
+        {
+            "order_id": f"SO-{d}",
+            "line_no": n,
+            "product_id": "TOY-001",
+            "quantity": n,
+            "unit_price": "9.99",
+            "unit_cost": "3.50",
+            "discount": "1.00" if n == 1 else None,
+            "order_date": d,
+            "promised_date": "2026-11-03",
+            "shipped_at": "2026-11-04 08:00:00" if n == 2 else None,
+            "status": "cancelled" if n == 3 else "placed",
+        }
+        for d in DAYS
+        for n in (1, 2, 3)
+    ],
+    "web_click": [
+        {"click_id": f"K-{d}-{n}", "visitor_id": "V1", "action": "purchase" if n == 2 else "view", "event_time": f"{d} 1{n}:00:00", "event_date": d}
+        for d in DAYS
+        for n in range(3)
+    ],
+}
+
+
+def insert(spark: SparkSession, table: str, rows: list[dict[str, Any]]) -> None:
+    names = list(rows[0])
+    values = ", ".join("(" + ", ".join("NULL" if r[n] is None else f"'{r[n]}'" for n in names) + ")" for r in rows)
+    spark.sql(f"INSERT INTO silver.{table} ({', '.join(names)}) VALUES {values}").collect()
+
+
+@pytest.fixture(scope="module")
+def silver(spark: SparkSession) -> Iterator[None]:
+    """Small Silver tables with the columns that the contracts give them, technical ones included."""
+    contracts = load_contracts(ROOT / "contracts")
+    for name, contract in contracts.items():
+        partition = f"PARTITIONED BY ({contract.event_date})" if contract.event_date else ""
+        columns = silver_ddl(contract).replace(" NOT NULL", "")
+        spark.sql(f"CREATE TABLE silver.{name} ({columns}) USING delta {partition}").collect()
+        insert(spark, name, ROWS[name])
+    yield
+    for schema, names in (("gold", [*FACTS, "dim_customer", "dim_machine", "dim_product"]), ("silver", list(contracts))):
+        for name in names:
+            spark.sql(f"DROP TABLE IF EXISTS {schema}.{name}").collect()
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dbt_target")
+
+
+def dbt(target: Path, *arguments: str, project: Path = ROOT / "dbt_project", **variables: Any) -> subprocess.CompletedProcess[str]:
+    """One dbt run; `variables` reach it as the platform passes them, through the environment."""
+    endpoints = ensure_engine()
+    env = {**os.environ, "DBT_LAKEHOUSE_HOST": endpoints.thrift_host, "DBT_LAKEHOUSE_PORT": str(endpoints.thrift_port)}
+    env |= {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target), "DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(project)}
+    env |= {f"DBT_LAKEHOUSE_{name.upper()}": json.dumps(value) for name, value in variables.items()}
+    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout[-6000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(silver: None, target: Path) -> str:
+    """What the first build of everything says, unit tests of the logic included."""
+    return succeed(dbt(target, "build"))
+
+
+def rows(spark: SparkSession, mart: str) -> list[Row]:
+    return sorted(spark.table(f"gold.{mart}").collect(), key=repr)
+
+
+def scans_of_other_days(spark: SparkSession, query: Path, day: str) -> list[str]:
+    """The reads of tables by day in a query's plan that are not bounded to the day by their partitions."""
+    plan = str(spark.sql(f"EXPLAIN FORMATTED {query.read_text('utf-8')}").first()[0])  # type: ignore[index]
+    scans = [block.strip() for block in plan.split("\n\n")]
+    scans = [block for block in scans if block.startswith("(") and " Scan " in block.splitlines()[0] and "silver.machine" not in block.splitlines()[0]]
+    assert scans
+    return [s for s in scans if not any(line.startswith("PartitionFilters") and day in line for line in s.splitlines())]
+
+
+def test_everything_builds_and_its_unit_tests_and_data_tests_hold(built: str) -> None:
+    assert "ERROR=0" in built
+    assert "WARN=0" in built
+    assert "PASS fct_sales_daily::margin_is_net_revenue_less_the_cost_of_the_lines" in built
+
+
+def test_sales_have_the_margin_of_the_lines_own_cost(spark: SparkSession, built: str) -> None:
+    first = rows(spark, "fct_sales_daily")[0].asDict()
+    assert first == {
+        "date_day": DAYS[0],
+        "product_id": "TOY-001",
+        "order_lines": 2,
+        "orders": 1,
+        "units_sold": 3,
+        "gross_revenue": Decimal("29.97"),
+        "discount": Decimal("1.00"),
+        "net_revenue": Decimal("28.97"),
+        "cost": Decimal("10.50"),
+        "margin": Decimal("18.47"),
+        "margin_rate": Decimal("0.6376"),
+    }
+
+
+def test_facts_are_partitioned_by_day_and_described_in_the_catalogue(spark: SparkSession, built: str) -> None:
+    for fact in FACTS:
+        table = open_table(Table("gold", fact))
+        assert table is not None
+        assert table.metadata().partition_columns == ["date_day"], fact
+        assert "One row per" in table.metadata().description, fact
+        assert all(f.metadata.get("comment") for f in table.schema().fields), fact
+
+
+def test_a_run_of_some_days_reads_and_replaces_these_days_only(spark: SparkSession, built: str, target: Path) -> None:
+    late, unasked = "2026-11-02", "2026-11-03"
+    sold = {"line_no": 9, "product_id": "TOY-002", "quantity": 5, "unit_price": "2.00", "unit_cost": "1.00", "promised_date": late, "status": "placed"}
+    insert(spark, "sales_order_line", [{"order_id": "SO-late", "order_date": late, **sold}, {"order_id": "SO-unasked", "order_date": unasked, **sold}])
+    before = {fact: (open_table(Table("gold", fact)).version(), rows(spark, fact)) for fact in FACTS}  # type: ignore[union-attr]
+    note = {"lakehouse": 1, "run": "it's; a `b` \\ {{ c }}", "consumed": {"silver.sales_order_line": ["id", 7]}}
+
+    succeed(dbt(target, "run", "--select", "fct_*", dates=[late], commit_metadata={"fct_sales_daily": json.dumps(note)}))
+
+    for fact, (version, old) in before.items():
+        assert scans_of_other_days(spark, next(target.rglob(f"compiled/**/{fact}.sql")), late) == [], fact
+        table = open_table(Table("gold", fact))
+        assert table is not None
+        assert table.version() == version + 1, fact
+        touched = changes(Table("gold", fact), version, version + 1, "date_day")
+        assert touched is not None
+        assert touched.days == {date(2026, 11, 2)}, fact
+        untouched = [r for r in old if r["date_day"] != date(2026, 11, 2)]
+        assert [r for r in rows(spark, fact) if r["date_day"] != date(2026, 11, 2)] == untouched, fact
+        written = table.history(1)[0].get("userMetadata")
+        assert (json.loads(written) if written else None) == (note if fact == "fct_sales_daily" else None), fact
+    assert [r["product_id"] for r in rows(spark, "fct_sales_daily")] == ["TOY-001", "TOY-001", "TOY-002", "TOY-001"]
+
+    succeed(dbt(target, "run", "--select", "fct_*", dates=[unasked]))
+    by_days = {fact: rows(spark, fact) for fact in FACTS}
+    succeed(dbt(target, "run", "--select", "fct_*", "--full-refresh"))
+    assert by_days == {fact: rows(spark, fact) for fact in FACTS}
+
+
+def test_a_day_without_rows_any_more_is_emptied(spark: SparkSession, built: str, target: Path) -> None:
+    spark.sql("DELETE FROM silver.web_click WHERE event_date = DATE'2026-11-01'").collect()
+    succeed(dbt(target, "run", "--select", "fct_web_sessions_daily", dates=["2026-11-01"]))
+    assert [r["date_day"] for r in rows(spark, "fct_web_sessions_daily")] == [DAYS[1], DAYS[2]]
+
+
+def test_a_query_that_breaks_its_contract_writes_nothing_and_says_which_column(spark: SparkSession, built: str, target: Path, tmp_path: Path) -> None:
+    project = tmp_path / "dbt_project"
+    shutil.copytree(ROOT / "dbt_project", project, ignore=shutil.ignore_patterns("target", "logs"))
+    yml = project / "models/marts/sales/fct_late_orders_daily.yml"
+    yml.write_text(yml.read_text("utf-8").replace("decimal(9,4)", "decimal(9,3)"), "utf-8")
+    version = open_table(Table("gold", "fct_late_orders_daily")).version()  # type: ignore[union-attr]
+
+    for refresh in ((), ("--full-refresh",)):
+        done = dbt(tmp_path / "target", "run", "--select", "fct_late_orders_daily", *refresh, project=project)
+        assert done.returncode == 1
+        assert "late_order_rate: the yml says decimal(9,3), the query gives decimal(9,4)" in done.stdout
+    assert open_table(Table("gold", "fct_late_orders_daily")).version() == version  # type: ignore[union-attr]
+
+
+def test_a_bad_cast_fails_through_dbt_since_ansi_mode_is_on(built: str, target: Path) -> None:
+    done = dbt(target, "show", "--inline", "select cast('many' as int) as units")
+    assert done.returncode != 0
+    assert "CAST_INVALID_INPUT" in done.stdout
+
+
+def test_an_empty_list_of_dates_stops_the_run_before_anything_is_written(built: str, target: Path) -> None:
+    done = dbt(target, "run", "--select", "fct_web_sessions_daily", dates=[])
+    assert done.returncode == 1
+    assert "at least one ISO date" in done.stdout
