@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from lakehouse.contracts.model import Contract
+from lakehouse.engine import metadata
 from lakehouse.gold.project import Model
 from lakehouse.orphans import end_orphans
 from lakehouse.pending import Due, due
@@ -24,7 +25,10 @@ def selection(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Mode
     keys = [t.key for name in work.tables for t in (contracts[name].bronze, contracts[name].silver, contracts[name].quarantine)]
     chosen = [m for m in marts if m.name in work.models]
     sources = frozenset().union(*(m.sources for m in chosen))
-    views = [m for m in marts if m.materialized == "view" and m.sources & sources]
+    # A view of an entity is in another dbt run than the marts by day: worth it only when that run is due anyway, or the view may not be there yet.
+    entities = frozenset().union(*(m.sources for m in chosen if not m.by_day or metadata.state(m.table) is None))
+    by_day = {name for name, contract in contracts.items() if contract.event_date}
+    views = [m for m in marts if m.materialized == "view" and m.sources & (sources if m.sources <= by_day else entities)]
     return [dg.AssetKey(k) for k in keys] + [dg.AssetKey([m.schema, m.name]) for m in (*views, *chosen)]
 
 

@@ -94,7 +94,7 @@ def _root() -> None:
 def main() -> None:
     """The entry point: runs a command, and turns whatever it raises into words and an exit code."""
     try:
-        app()
+        app(prog_name="lakehouse")
     except KeyboardInterrupt:
         from lakehouse.cli.output import err
 

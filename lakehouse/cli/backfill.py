@@ -30,6 +30,9 @@ _POLL = 1.0
 _SHOWN = 3  # failed runs that are told about; the web UI has the rest
 
 
+_WORDS = {"COMPLETED_SUCCESS": "complete", "COMPLETED_FAILED": "ended with failures", "REQUESTED": "going", "CANCELING": "being cancelled"}
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a backfill has got, in partitions of assets."""
@@ -54,7 +57,7 @@ class Progress:
     def text(self) -> str:
         """One line."""
         words = f"{self.done:,} of {self.total:,} partitions built, {plural(self.runs, 'run')}"
-        return f"{self.status.replace('_', ' ').lower()}: {words}" + (f", {self.failed:,} failed" if self.failed else "")
+        return f"{_WORDS.get(self.status, self.status.lower())}: {words}" + (f", {self.failed:,} failed" if self.failed else "")
 
 
 @app.command(epilog="Example: lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --to 2026-11-20\n\nExample: lakehouse backfill --cancel jlqzxhvm")

@@ -93,15 +93,20 @@ def stop(home: Path, name: str, *, children_too: bool = True) -> int:
     found = living(recorded(home, name))
     children: list[psutil.Process] = []
     if found is not None:
-        try:
-            children = found.children(recursive=True)
-        except psutil.NoSuchProcess:
-            children = []
+        children = _children(found)
         process.end(found, PATIENCE)
         for child in children if children_too else ():
             process.end(child, PATIENCE)
     pid_file(home, name).unlink(missing_ok=True)
     return len(children) if found is not None else -1
+
+
+def _children(process_: psutil.Process) -> list[psutil.Process]:
+    """The processes it started; Python's own housekeeper is none of them, and ends by itself."""
+    try:
+        return [child for child in process_.children(recursive=True) if not any("resource_tracker" in word for word in child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def log_file(home: Path, name: str) -> Path:

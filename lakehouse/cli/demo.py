@@ -157,6 +157,9 @@ def _conclude(lake: Lake, passed: Passed | None, clock: Clock) -> None:
     total = sum(rows(c.silver, c.event_date) for c in lake.contracts.values())
     refused = sum(rows(c.quarantine, "_source_date") for c in lake.contracts.values())
     out.print(f"\n[bold]There is now[/bold] a lake in {escape(str(settings().home))}: {total:,} rows in Silver, {refused:,} records in quarantine.")
+    warnings = len(passed.checks) if passed is not None else 0
+    if warnings:
+        out.print(f"{plural(warnings, 'check')} {'warns' if warnings == 1 else 'warn'}, as they should: the example's files are untidy on purpose.")
     out.print("Time: " + ", ".join(f"{name} {seconds(took)}" for name, took in clock.parts.items()) + f"; {seconds(clock())} in all.")
     out.print("\n[bold]Try next[/bold]")
     for command, does in _next():

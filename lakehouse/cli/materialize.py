@@ -64,8 +64,7 @@ def _rebuild(ready: Session, chosen: Chosen, days: Days | None, force: bool) -> 
     tags = {FORCE: "true"} if force else {}
     if chosen.by_day and days is None:
         raise typer.BadParameter(
-            f"{chosen.by_day[0].to_user_string()} is kept by day: say which with --partition DAY, or --from DAY --to DAY. "
-            "To take in what is new instead: lakehouse sync"
+            f"{chosen.first} is kept by day: say which with --partition DAY, or --from DAY --to DAY. To take in what is new instead: lakehouse sync"
         )
     if days and not chosen.by_day:
         raise typer.BadParameter(f"{', '.join(chosen.names())}: kept whole, not by day; leave out --partition, --from and --to.")

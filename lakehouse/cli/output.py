@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -55,7 +55,7 @@ def show(table: Grid) -> None:
 
 def seconds(value: float) -> str:
     """A duration of work."""
-    return f"{value:.1f} s" if value < 100 else str(timedelta(seconds=int(value)))
+    return f"{value:.1f} s" if value < 100 else f"{int(value) // 60} min {int(value) % 60} s"
 
 
 def age(then: datetime | None, now: datetime | None = None) -> str:

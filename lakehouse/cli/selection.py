@@ -47,6 +47,12 @@ class Chosen:
         """All of them."""
         return (*self.by_day, *self.whole)
 
+    @property
+    def first(self) -> str:
+        """The first by day, for a message; a table rather than its quarantine."""
+        every = [k.to_user_string() for k in self.by_day]
+        return next((name for name in every if not name.startswith("quarantine/")), every[0])
+
     def names(self, layers: Collection[str] | None = None) -> list[str]:
         """Their names, sorted; of these layers only."""
         return sorted(k.to_user_string() for k in self.keys if layers is None or k.path[0] in layers)
@@ -123,9 +129,10 @@ def partition_range(graph: dg.AssetGraph, chosen: Chosen, days: Days) -> tuple[s
     first = days.first.isoformat()
     outside = [name for name, (low, high) in ranges.items() if first < low or last > high]
     if outside:
-        low, high = ranges[outside[0]]
+        named = chosen.first if chosen.first in outside else outside[0]
+        low, high = ranges[named]
         raise typer.BadParameter(
-            f"{outside[0]} has the days {low} to {high}, and {first if first < low else last} is not one of them"
+            f"{named} has the days {low} to {high}, and {first if first < low else last} is not one of them"
             + (f" (the same holds for {len(outside) - 1} more)" if len(outside) > 1 else "")
             + ". Its contract's `partition: start` says where it begins; today (UTC) is the last."
         )

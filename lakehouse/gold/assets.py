@@ -102,8 +102,10 @@ def _follow(context: dg.AssetExecutionContext, dbt: DbtCliResource, chosen: list
         context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
     everything = [s.model for s in due if s.dates is None]
     some = [s for s in due if s.dates is not None]
-    if everything:
-        yield from _run(context, dbt, chosen, everything, None)
+    # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
+    views = [] if any(m.by_day for m in chosen) else [m for m in chosen if m.materialized == "view"]
+    if everything or views:
+        yield from _run(context, dbt, chosen, [*everything, *views], None)
     if some:
         yield from _run(context, dbt, chosen, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), follow=True)
 

@@ -1,0 +1,77 @@
+"""Running what is measured as processes of their own: seconds, and the peak memory of the client and of the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = sys.executable
+
+
+@dataclass(frozen=True)
+class Run:
+    """One measured process. Memory in bytes."""
+
+    seconds: float
+    client: int
+    engine: int
+    output: str
+
+    @property
+    def result(self) -> dict[str, float]:
+        """The JSON object in the last line that the process printed."""
+        found: dict[str, float] = json.loads(self.output.strip().splitlines()[-1])
+        return found
+
+
+def run(command: list[str], env: dict[str, str], home: Path) -> Run:
+    """Run a command to its end. Raises `RuntimeError` with what it said when it fails."""
+    peak = {"client": 0, "engine": 0}
+    started = time.perf_counter()
+    process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(process.pid, home, peak, done))
+    watcher.start()
+    out, err = process.communicate()
+    seconds = time.perf_counter() - started
+    done.set()
+    watcher.join()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{(out + err)[-4000:]}")
+    return Run(seconds, peak["client"], peak["engine"], out)
+
+
+def _watch(pid: int, home: Path, peak: dict[str, int], done: threading.Event) -> None:
+    while not done.wait(0.2):
+        for name, number in (("client", pid), ("engine", engine_pid(home))):
+            try:
+                peak[name] = max(peak[name], psutil.Process(number).memory_info().rss if number else 0)
+            except psutil.NoSuchProcess:
+                continue
+
+
+def engine_pid(home: Path) -> int | None:
+    """The engine's process, when one runs."""
+    try:
+        return int(json.loads((home / "engine.json").read_text())["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def generate(target: Path, rows: int, *options: str) -> dict[str, float]:
+    """Readings with known dirt; returns the truth. Nothing is generated twice."""
+    truth = target.with_suffix(".truth.json")
+    if not truth.exists():
+        command = [PYTHON, str(ROOT / "benchmarks/gen_readings.py"), str(target), str(rows), *options]
+        truth.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: dict[str, float] = json.loads(truth.read_text())
+    return found

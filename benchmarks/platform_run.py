@@ -1,0 +1,101 @@
+"""One measured piece of work of the platform, in a process of its own; prints what it took as JSON.
+
+`dagster`: an incremental run of the table through Dagster, as a sensor starts it. `rebuild`: Silver again from Bronze. `noop`: a sync with nothing new.
+`start`: the engine. `reset`: no tables.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+
+started = time.perf_counter()
+
+
+def dagster_run() -> dict[str, float]:
+    """Bronze, Silver, quarantine, checks and metadata through Dagster's in-process executor."""
+    import dagster as dg
+
+    from lakehouse.automation import run_tags, selection
+    from lakehouse.contracts.loader import load_contracts
+    from lakehouse.definitions import defs
+    from lakehouse.pending import due
+    from lakehouse.settings import settings
+
+    contracts = load_contracts(settings().contracts)
+    job = defs().resolve_implicit_global_asset_job_def()
+    instance = dg.DagsterInstance.get()
+    imported = time.perf_counter()
+    work = due(contracts.values(), ())
+    result = job.execute_in_process(instance=instance, asset_selection=selection(work, contracts, ()), tags=run_tags(work, contracts), raise_on_error=True)
+    steps: dict[str, float] = {}
+    for entry in instance.all_logs(result.run_id):
+        event = entry.dagster_event
+        if event and event.event_type_value in ("STEP_START", "STEP_SUCCESS"):
+            sign = -1 if event.event_type_value == "STEP_START" else 1
+            steps[f"{event.step_key}_s"] = steps.get(f"{event.step_key}_s", 0.0) + sign * entry.timestamp
+    return {"imports_s": imported - started, "run_s": time.perf_counter() - imported, **steps}
+
+
+def rebuild_run() -> dict[str, float]:
+    """A rebuild of all of Silver from Bronze."""
+    from lakehouse.contracts.loader import load_contracts
+    from lakehouse.engine.session import connect
+    from lakehouse.settings import settings
+    from lakehouse.silver.build import rebuild
+
+    contract = load_contracts(settings().contracts)["reading"]
+    spark = connect()
+    before = time.perf_counter()
+    rebuild(spark, contract, None, "bench")
+    return {"rebuild_s": time.perf_counter() - before}
+
+
+def noop_run() -> dict[str, float]:
+    """What `lakehouse sync` does when nothing is new."""
+    from lakehouse.contracts.loader import load_contracts
+    from lakehouse.gold.project import manifest_path, models, served
+    from lakehouse.pending import due
+    from lakehouse.settings import settings
+
+    imported = time.perf_counter()
+    contracts = load_contracts(settings().contracts)
+    manifest = manifest_path()
+    work = due(contracts.values(), served(models(manifest, 0.0), contracts))
+    if not work.nothing:
+        raise SystemExit(f"there is something new: {work}")
+    return {"imports_s": imported - started, "noop_s": time.perf_counter() - imported}
+
+
+def start_run() -> dict[str, float]:
+    """From no engine to an answered query."""
+    from lakehouse.engine.session import connect
+
+    before = time.perf_counter()
+    connect().sql("select 1").collect()
+    return {"start_s": time.perf_counter() - before}
+
+
+def reset_run() -> dict[str, float]:
+    """Forget the tables."""
+    from lakehouse.contracts.loader import load_contracts
+    from lakehouse.engine.session import connect
+    from lakehouse.settings import settings
+
+    spark = connect()
+    for contract in load_contracts(settings().contracts).values():
+        for table in (contract.bronze, contract.silver, contract.quarantine):
+            spark.sql(f"DROP TABLE IF EXISTS {table.sql}").collect()
+            shutil.rmtree(table.location(settings().warehouse), ignore_errors=True)
+    return {}
+
+
+WORK = {"dagster": dagster_run, "rebuild": rebuild_run, "noop": noop_run, "start": start_run, "reset": reset_run}
+
+if __name__ == "__main__":
+    os.environ["DAGSTER_HOME"] = os.environ["LAKEHOUSE_HOME"] + "/dagster"
+    os.makedirs(os.environ["DAGSTER_HOME"], exist_ok=True)  # noqa: PTH103
+    sys.stdout.write("\n" + json.dumps(WORK[sys.argv[1]]()) + "\n")
