@@ -5,6 +5,7 @@ A command's module is imported when it is called: help and `engine status` need 
 
 from __future__ import annotations
 
+import difflib
 import sys
 from importlib import import_module
 from typing import Any
@@ -14,14 +15,14 @@ from typer.core import TyperGroup
 
 # In the order in which people meet them. The summaries are repeated here so that help imports nothing; a test holds them against the commands.
 COMMANDS = {
-    "demo": "Generate the example business, build everything, and show what there is.",
-    "up": "Start the engine, Dagster's web UI and its daemon with the sensors on.",
-    "down": "Stop what `up` started.",
-    "sync": "One incremental pass: whatever is new in the sources, through to Gold.",
-    "materialize": "Rebuild exactly these assets for these days, in this process.",
-    "backfill": "Hand a rebuild of many days to the running daemon, and follow it.",
-    "status": "Show every table: rows, version, lag behind its source, freshness, quarantine.",
-    "query": "Ask the lake in SQL. Read-only: one SELECT, SHOW, DESCRIBE or EXPLAIN.",
+    "demo": "Generate the files of Mega Awesome Toys, build everything from them, and show what there is.",
+    "up": "Start the engine, Dagster's web UI and its daemon with the sensors on: new files flow to Gold by themselves.",
+    "down": "Stop the daemon, the web UI and the engine.",
+    "sync": "Take in whatever is new in the sources, and bring Silver and Gold up to date.",
+    "materialize": "Rebuild exactly the selected assets for exactly these days, in this process; twice gives the same.",
+    "backfill": "Rebuild many days under the running daemon, beside the sensors.",
+    "status": "Show every table: rows, version, lag behind its source, freshness against its promise, refused records.",
+    "query": "Ask the lake in SQL, read-only.",
     "contract": "Check, show and draft data contracts.",
     "quarantine": "See which records were refused, and why.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
@@ -50,6 +51,13 @@ class Lazy(TyperGroup):
         if getattr(self, "listing", False):
             return _summary(cmd_name)
         return load(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """The command that the first word names; a usage error names the one that was probably meant."""
+        close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and close:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         """List the commands without importing them."""
@@ -95,11 +103,12 @@ def main() -> None:
     """The entry point: runs a command, and turns whatever it raises into words and an exit code."""
     try:
         app(prog_name="lakehouse")
-    except KeyboardInterrupt:
-        from lakehouse.cli.output import err
+    except SystemExit as end:
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):  # typer has made an exit of it
+            from lakehouse.cli.output import err
 
-        err.print("Interrupted. What was committed stays; what was not leaves no trace.")
-        sys.exit(130)
+            err.print("Interrupted. What was committed stays; what was not leaves no trace.")
+        raise
     except BrokenPipeError:
         sys.exit(141)  # the reader of our output has gone, as with `| head`
     except Exception as error:  # noqa: BLE001 - the one place where anything ends as a sentence

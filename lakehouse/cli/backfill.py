@@ -70,9 +70,9 @@ def backfill(  # noqa: PLR0913 - each is an option of the command
     cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this backfill and its runs, instead of starting one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> None:
-    """Rebuild many days under the running daemon, beside the sensors. Needs `lakehouse up`.
+    """Rebuild many days under the running daemon, beside the sensors.
 
-    Ctrl-C stops following, not the backfill.
+    Needs `lakehouse up`. Ctrl-C stops following, not the backfill.
     """
     home = settings().home
     if cancel is None and first is None:

@@ -65,9 +65,9 @@ def demo(
     scale: Annotated[float, typer.Option(min=0.001, help="Factor for readings, orders, clicks and customers; 1 is 7,000 readings a day.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The dice: another seed gives another business, in another lake.")] = SEED,
 ) -> None:
-    """Generate the files of Mega Awesome Toys, build Bronze, Silver and Gold from them, and show what there is and what to try next.
+    """Generate the files of Mega Awesome Toys, build everything from them, and show what there is.
 
-    Safe to repeat: files and tables that are there stay; tomorrow it adds a day.
+    Bronze, Silver, quarantine and Gold, through Dagster. Safe to repeat: files and tables that are there stay; tomorrow it adds a day.
     """
     clock = Clock()
     _check_generator()

@@ -21,7 +21,9 @@ _SIGNS = {"ok": "[green]✓[/green]", "note": "[yellow]![/yellow]", "problem": "
 
 @app.command(epilog="Example: lakehouse doctor\n\nExample: lakehouse doctor --json | jq '.findings[] | select(.level == \"problem\")'")
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False) -> None:
-    """Check Python, packages, Java, jars, settings, disk, contracts, dbt, Dagster, processes and the catalogue. Changes and starts nothing.
+    """Say what is wrong with this installation, and the command that mends it.
+
+    Looks at Python, packages, Java, jars, settings, disk, contracts, dbt, Dagster, its processes and the catalogue; changes and starts nothing.
 
     Exit code 1 when there is a problem; a note (!) is not one.
     """

@@ -39,7 +39,7 @@ def materialize(  # noqa: PLR0913 - each is an option of the command
     recreate: Annotated[bool, typer.Option("--recreate", help="Drop these Silver or Gold tables and build them anew: for a changed type.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before dropping tables.")] = False,
 ) -> None:
-    """Rebuild exactly the selected assets for exactly these days; twice gives the same.
+    """Rebuild exactly the selected assets for exactly these days, in this process; twice gives the same.
 
     Bronze days are read anew from the source. Assets without partitions (entities and dimensions) are rebuilt whole, and need no days.
     """

@@ -36,7 +36,9 @@ def query(
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", "-f", help="How to print the rows.")] = "table",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows. Default: 1000 for table, all for json and csv.")] = None,
 ) -> None:
-    """Ask the lake. Anything that would write, run code or read files is refused before it reaches the engine.
+    """Ask the lake in SQL, read-only.
+
+    Anything that would write, run code or read files is refused before it reaches the engine.
 
     Times are UTC. JSON: an array of objects; decimals are exact numbers, NaN and infinities are strings, binary is base64. Rows are streamed.
     """

@@ -40,7 +40,7 @@ def up(
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Port of the web UI. Default: 3000, or a free one.", show_default=False)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Stop Dagster's processes first, where they run.")] = False,
 ) -> None:
-    """Start the engine, Dagster's web UI and its daemon, with the sensors on: new files flow to Gold by themselves.
+    """Start the engine, Dagster's web UI and its daemon with the sensors on: new files flow to Gold by themselves.
 
     Safe to repeat: what runs is left alone, what was killed is started again, and changed contracts or models are loaded.
     """
@@ -61,7 +61,10 @@ def up(
 
 @app.command(epilog="Example: lakehouse down --keep-engine")
 def down(keep_engine: Annotated[bool, typer.Option("--keep-engine", help="Leave the engine running.")] = False) -> None:
-    """Stop the daemon, the web UI and the engine. What a run has not committed leaves no trace; the next `up` or `sync` takes it up."""
+    """Stop the daemon, the web UI and the engine.
+
+    What a run has not committed leaves no trace; the next `up` or `sync` takes it up.
+    """
     chosen = settings()
     with _alone(chosen.home), Steps.waiting("Stopping"):
         stopped = _stop_all(chosen.home)

@@ -56,7 +56,7 @@ def status(
     tables: Annotated[list[str] | None, typer.Argument(help="Only these tables, and the marts made from them. Default: all.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Show each table's rows, version, last commit, lag behind its source, freshness against its promise, and refused records.
+    """Show every table: rows, version, lag behind its source, freshness against its promise, refused records.
 
     Read from the tables' logs and the sources' folders: starts neither the engine nor Dagster, and changes nothing.
     """

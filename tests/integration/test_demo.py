@@ -1,0 +1,113 @@
+"""The example business through the command line and Dagster, held against the generator's truth (P1 to P4), then grown, repeated and rebuilt."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import ROOT, Lake
+
+DAYS = 3
+TABLES = ("customer", "machine", "product", "production_run", "sales_order_line", "sensor_reading", "web_click")
+
+
+@pytest.fixture(scope="module")
+def demo(lake: Lake) -> Lake:
+    lake.run("demo", "--days", str(DAYS), "--scale", "0.4")
+    return lake
+
+
+def truth(lake: Lake) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((lake.home / "landing" / "truth.json").read_text())
+    return found
+
+
+def check_tables(lake: Lake) -> None:
+    """Every Bronze, Silver and quarantine table against the truth."""
+    for name, expected in truth(lake)["tables"].items():
+        bronze = lake.sql(f"bronze.{name}", "select count(*) from t")[0][0]
+        silver = lake.sql(f"silver.{name}", "select count(*) from t")[0][0]
+        refused = dict(lake.sql(f"quarantine.{name}", "select _disposition, count(*) from t group by 1"))
+        reasons = dict(lake.sql(f"quarantine.{name}", "select reason, count(*) from (select unnest(_reasons) reason from t) group by 1"))
+        warned = {r for r in reasons if r not in expected["reasons"]}
+        assert (name, bronze, silver) == (name, expected["records"], expected["accepted"])
+        assert (name, refused.get("quarantined", 0), refused.get("dropped", 0)) == (name, expected["quarantined"], expected["dropped"])
+        assert {r: n for r, n in reasons.items() if r not in warned} == expected["reasons"], name
+
+
+def check_gold(lake: Lake) -> None:
+    """Every mart against figures that were counted while the files were written."""
+    gold = truth(lake)["gold"]
+    sales = lake.sql("gold.fct_sales_daily", "select date_day, product_id, order_lines, orders, units_sold, net_revenue, cost, margin from t")
+    assert {f"{d}|{p}": (lines, orders, units, net, cost, margin) for d, p, lines, orders, units, net, cost, margin in sales} == {
+        k: (v["order_lines"], v["orders"], v["units_sold"], *(Decimal(v[m]) for m in ("net_revenue", "cost", "margin"))) for k, v in gold["sales"].items()
+    }
+    late = lake.sql("gold.fct_late_orders_daily", "select date_day, orders, shipped_orders, late_orders from t")
+    assert {str(d): (o, s, n) for d, o, s, n in late} == {k: (v["orders"], v["shipped_orders"], v["late_orders"]) for k, v in gold["late_orders"].items()}
+    columns = "date_day, product_id, sum(planned_units), sum(produced_units), sum(scrap_units)"
+    production = lake.sql("gold.fct_production_daily", f"select {columns} from t group by 1, 2")
+    assert {f"{d}|{p}": (int(a), int(b), int(c)) for d, p, a, b, c in production} == {
+        k: (v["planned_units"], v["produced_units"], v["scrap_units"]) for k, v in gold["production"].items()
+    }
+    web = lake.sql("gold.fct_web_sessions_daily", "select date_day, sessions, visitors, clicks, converted_sessions from t")
+    assert {str(d): tuple(r) for d, *r in web} == {k: (v["sessions"], v["visitors"], v["clicks"], v["converted_sessions"]) for k, v in gold["web"].items()}
+    odd = lake.sql("gold.fct_machine_health_hourly", "select date_day, hour(hour_start), machine_id, metric from t where is_anomaly")
+    assert {f"{d}|{h:02d}|{m}|{x}" for d, h, m, x in odd} == set(gold["anomalies"])
+
+
+def test_the_first_build_is_what_the_generator_says(demo: Lake) -> None:
+    check_tables(demo)
+    check_gold(demo)
+
+
+def test_every_bronze_day_is_accounted_for_in_the_tables_alone(demo: Lake) -> None:
+    for name, expected in truth(demo)["tables"].items():
+        rows = dict(demo.sql(f"bronze.{name}", "select coalesce(cast(_source_date as varchar), 'none'), count(*) from t group by 1"))
+        applied = dict(demo.sql(f"silver.{name}", "select cast(_source_date as varchar), count(*) from t group by 1"))
+        refused = dict(demo.sql(f"quarantine.{name}", "select coalesce(cast(_source_date as varchar), 'none'), count(*) from t group by 1"))
+        for day, counted in expected["by_source_date"].items():
+            assert rows[day] == applied.get(day, 0) + counted["superseded"] + refused.get(day, 0), (name, day)
+
+
+def test_a_repeated_sync_does_nothing(demo: Lake) -> None:
+    versions = {t: demo.sql(f"silver.{t}", "select 1")[:0] or _version(demo, f"silver/{t}") for t in TABLES}
+    assert "othing" in demo.run("sync").stdout
+    assert {t: _version(demo, f"silver/{t}") for t in TABLES} == versions
+
+
+def _version(lake: Lake, table: str) -> int:
+    return len(list((lake.home / "warehouse" / table / "_delta_log").glob("*.json")))
+
+
+def test_more_days_come_in_as_increments_and_the_result_is_the_same(demo: Lake) -> None:
+    import subprocess
+    import sys
+
+    first = truth(demo)["first_day"]
+    from datetime import date, timedelta
+
+    last = date.fromisoformat(first) + timedelta(days=DAYS)
+    command = [sys.executable, "-m", "demo", "--target", str(demo.home / "landing"), "--days", str(DAYS + 1), "--scale", "0.4", "--last-day", str(last)]
+    subprocess.run(command, check=True, cwd=ROOT, env=demo.env, capture_output=True)
+    demo.run("sync", check=False)
+    check_tables(demo)
+    check_gold(demo)
+
+
+def test_rebuilding_a_day_changes_nothing(demo: Lake) -> None:
+    day = truth(demo)["first_day"]
+    demo.run("materialize", "bronze/sensor_reading+", "--partition", day, check=False)
+    check_tables(demo)
+    check_gold(demo)
+
+
+def test_status_and_queries_answer_as_scripts_read_them(demo: Lake) -> None:
+    rows = json.loads(demo.run("query", "select count(*) as n from silver.product", "--format", "json").stdout)
+    assert rows == [{"n": truth(demo)["tables"]["product"]["accepted"]}]
+    refused = demo.run("query", "delete from silver.product", check=False)
+    assert refused.returncode == 1 and "read-only" in (refused.stdout + refused.stderr).lower()
+    status = demo.run("status", "--json").stdout
+    assert "silver" in status and json.loads(status)
