@@ -28,9 +28,11 @@ From a clone, with the environment active:
 
 ```sh
 export DAGSTER_HOME=$PWD/.lakehouse/dagster
-dg launch --assets 'key:"silver/sensor_reading"+' --partition 2026-11-20   # what `lakehouse materialize silver/sensor_reading+ --partition …` does
-dagster-webserver -w workspace.yaml                                        # the web UI on its own; `lakehouse up` also starts the daemon
+dg launch --assets 'key:"*/sensor_reading"' --partition 2026-11-20   # what `lakehouse materialize '*/sensor_reading' --partition …` does
+dagster-webserver -w workspace.yaml                                  # the web UI on its own; `lakehouse up` also starts the daemon
 ```
+
+A Silver table and its quarantine are made in one step: `dg` wants both selected, `lakehouse` adds the other by itself.
 
 A run with partitions is a rebuild of exactly these days; a run with the tag `lakehouse/mode: incremental` takes in what is new, which is what the sensor
 and `lakehouse sync` start. Runs wait for each other per table (pools); different tables run side by side.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 EVERYTHING = "*"
-_KEY = re.compile(r'"[^"]*"|[\w*]+:[\w*./:@-]+|(?P<key>[A-Za-z_][\w-]*[./][\w*-]+)')
+_KEY = re.compile(r'"[^"]*"|[\w*]+:[\w*./:@-]+|(?P<key>[A-Za-z_*][\w*-]*[./][\w*-]+)')
 SELECTION_HELP = (
     "Which assets, as Dagster writes it: silver/sensor_reading (one), silver/sensor_reading+ (and all that follows from it), "
     "+gold/fct_sales_daily (and all it is made from), 'silver/*', group:factory, and these joined by 'and', 'or', 'not'. Default: everything."

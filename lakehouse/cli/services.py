@@ -21,6 +21,7 @@ import typer
 from lakehouse.cli import background
 from lakehouse.cli.background import Running, find
 from lakehouse.cli.instance import environment, prepare
+from lakehouse.cli.lake import read_lake
 from lakehouse.cli.output import Clock, err, open_log, others_to, out, seconds
 from lakehouse.cli.steps import Steps
 from lakehouse.engine import launcher, process
@@ -46,6 +47,7 @@ def up(
     """
     clock = Clock()
     chosen = settings()
+    read_lake()  # a contract or a model with a mistake is told here, not in the code server's log
     prepare()
     with _alone(chosen.home), open_log(chosen.home, "up.log") as log, others_to(log):
         if restart:
@@ -88,7 +90,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
     daemon = find(chosen.home, DAEMON)
     if daemon is None or daemon.stamp != str(code.port):
         background.stop(chosen.home, DAEMON)
-        _launch(chosen, DAEMON, _script("dagster-daemon", "run", "-w", str(workspace)), None, str(code.port))
+        _launch(chosen, DAEMON, _script("dagster-daemon", "run", "--log-level", "warning", "-w", str(workspace)), None, str(code.port))
     web = find(chosen.home, WEB)
     if web is None or web.stamp != str(code.port) or (port and web.port != port):
         background.stop(chosen.home, WEB)

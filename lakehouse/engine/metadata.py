@@ -22,7 +22,10 @@ from lakehouse.settings import settings
 from lakehouse.tables import Table
 
 APP = "lakehouse"  # the application id of every transaction the platform writes
-_MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD COLUMNS", "CHANGE COLUMN", "COMPUTE STATS")
+_MAINTENANCE = (
+    *("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "ADD COLUMNS", "CHANGE COLUMN"),
+    *("CHANGE COLUMNS", "COMPUTE STATS", "ADD CONSTRAINT", "DROP CONSTRAINT", "UPGRADE PROTOCOL"),
+)
 
 Day = date | None  # None: the partition of rows without a usable date
 
@@ -131,7 +134,7 @@ def _newest_note(delta: DeltaTable) -> Note | None:
         if note is not None:
             overtaken = any(e.get("operation") == "RESTORE" for v, e in entries.items() if note.planned < v < version)
             return None if overtaken else note
-        if entry.get("operation") not in (*_MAINTENANCE, None) and not str(entry.get("operation", "")).startswith(("CREATE", "UPGRADE", "ADD CONSTRAINT")):
+        if entry.get("operation") not in _MAINTENANCE:
             return None  # somebody else wrote data: what this table holds is not what a note says
         version -= 1
     return None

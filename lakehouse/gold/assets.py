@@ -5,6 +5,7 @@ Not here: what is stale (`gold.progress`), SQL (the dbt project).
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
@@ -118,19 +119,34 @@ def _run(  # noqa: PLR0913 - one dbt run, told everything it needs
     wanted = {m.name for m in due} | {m.name for m in chosen if m.materialized == "view" and m.sources & sources}
     left_out = [m.name for m in chosen if m.name not in wanted]
     marts = [m for m in due if m.materialized != "view"]
-    variables: dict[str, Any] = {"commit_metadata": notes(marts, context.run_id, whole=follow or dates is None)}
-    if dates is not None:
-        variables["dates"] = sorted(d.isoformat() for d in dates)
-    command = ["build", "--exclude-resource-type", "unit_test", "--vars", json.dumps(variables)]
+    command = ["build", "--exclude-resource-type", "unit_test"]
     if not any(m.by_day for m in chosen):
         command += ["--indirect-selection", "buildable"]  # tests of facts that look at a dimension are the facts' own
     if left_out:
         command += ["--exclude", " ".join(left_out)]
-    endpoints = ensure_engine()
-    os.environ.update(DBT_LAKEHOUSE_HOST=endpoints.thrift_host, DBT_LAKEHOUSE_PORT=str(endpoints.thrift_port))  # dbt's profile reads these
-    yield from dbt.cli(command, context=context).stream()
+    _tell_dbt(notes(marts, context.run_id, whole=follow or dates is None), dates)
+    invocation = dbt.cli(command, context=context)
+    yield from invocation.stream()
+    _keep_parsed(invocation.target_path)
     for mart in marts:
         _tell(context, mart, dates, first_day(context))
+
+
+def _tell_dbt(commit_metadata: dict[str, str], dates: Collection[date] | None) -> None:
+    """What the project and its profile read from the environment; variables on dbt's command line would make it parse everything anew."""
+    endpoints = ensure_engine()
+    told = {"HOST": endpoints.thrift_host, "PORT": str(endpoints.thrift_port), "COMMIT_METADATA": json.dumps(commit_metadata)}
+    told["DATES"] = "" if dates is None else json.dumps(sorted(d.isoformat() for d in dates))
+    os.environ.update({f"DBT_LAKEHOUSE_{name}": value for name, value in told.items()})
+
+
+def _keep_parsed(target: Path) -> None:
+    """Keep what dbt parsed for this engine's port, so that the next run need not parse again."""
+    parsed, kept = target / "partial_parse.msgpack", settings().dbt_project / "target" / "partial_parse.msgpack"
+    if parsed.exists():
+        fresh = kept.with_name(f"{kept.name}.{os.getpid()}")
+        shutil.copyfile(parsed, fresh)
+        fresh.replace(kept)
 
 
 def first_day(context: dg.AssetExecutionContext) -> date:

@@ -38,22 +38,24 @@ def check_tables(lake: Lake) -> None:
         assert {r: n for r, n in reasons.items() if r not in warned} == expected["reasons"], name
 
 
+def figures(expected: dict[str, Any], *names: str) -> tuple[Any, ...]:
+    """Figures of the truth; its counters leave zeros out, and money is text."""
+    return tuple(Decimal(v) if isinstance(v := expected.get(name, 0), str) else v for name in names)
+
+
 def check_gold(lake: Lake) -> None:
     """Every mart against figures that were counted while the files were written."""
     gold = truth(lake)["gold"]
-    sales = lake.sql("gold.fct_sales_daily", "select date_day, product_id, order_lines, orders, units_sold, net_revenue, cost, margin from t")
-    assert {f"{d}|{p}": (lines, orders, units, net, cost, margin) for d, p, lines, orders, units, net, cost, margin in sales} == {
-        k: (v["order_lines"], v["orders"], v["units_sold"], *(Decimal(v[m]) for m in ("net_revenue", "cost", "margin"))) for k, v in gold["sales"].items()
-    }
-    late = lake.sql("gold.fct_late_orders_daily", "select date_day, orders, shipped_orders, late_orders from t")
-    assert {str(d): (o, s, n) for d, o, s, n in late} == {k: (v["orders"], v["shipped_orders"], v["late_orders"]) for k, v in gold["late_orders"].items()}
-    columns = "date_day, product_id, sum(planned_units), sum(produced_units), sum(scrap_units)"
-    production = lake.sql("gold.fct_production_daily", f"select {columns} from t group by 1, 2")
-    assert {f"{d}|{p}": (int(a), int(b), int(c)) for d, p, a, b, c in production} == {
-        k: (v["planned_units"], v["produced_units"], v["scrap_units"]) for k, v in gold["production"].items()
-    }
-    web = lake.sql("gold.fct_web_sessions_daily", "select date_day, sessions, visitors, clicks, converted_sessions from t")
-    assert {str(d): tuple(r) for d, *r in web} == {k: (v["sessions"], v["visitors"], v["clicks"], v["converted_sessions"]) for k, v in gold["web"].items()}
+    for mart, key, names in (
+        ("fct_sales_daily", "sales", ("order_lines", "orders", "units_sold", "net_revenue", "cost", "margin")),
+        ("fct_late_orders_daily", "late_orders", ("orders", "shipped_orders", "late_orders")),
+        ("fct_production_daily", "production", ("planned_units", "produced_units", "scrap_units")),
+        ("fct_web_sessions_daily", "web", ("sessions", "visitors", "clicks", "converted_sessions")),
+    ):
+        grain = "date_day, product_id" if "|" in next(iter(gold[key])) else "date_day"
+        rows = lake.sql(f"gold.{mart}", f"select {grain}, {', '.join(f'sum({n})' for n in names)} from t group by {grain}")
+        width = len(grain.split(", "))
+        assert {"|".join(map(str, r[:width])): tuple(r[width:]) for r in rows} == {k: figures(v, *names) for k, v in gold[key].items()}, mart
     odd = lake.sql("gold.fct_machine_health_hourly", "select date_day, hour(hour_start), machine_id, metric from t where is_anomaly")
     assert {f"{d}|{h:02d}|{m}|{x}" for d, h, m, x in odd} == set(gold["anomalies"])
 
@@ -69,7 +71,7 @@ def test_every_bronze_day_is_accounted_for_in_the_tables_alone(demo: Lake) -> No
         applied = dict(demo.sql(f"silver.{name}", "select cast(_source_date as varchar), count(*) from t group by 1"))
         refused = dict(demo.sql(f"quarantine.{name}", "select coalesce(cast(_source_date as varchar), 'none'), count(*) from t group by 1"))
         for day, counted in expected["by_source_date"].items():
-            assert rows[day] == applied.get(day, 0) + counted["superseded"] + refused.get(day, 0), (name, day)
+            assert rows[day] == applied.get(day, 0) + counted.get("superseded", 0) + refused.get(day, 0), (name, day)
 
 
 def test_a_repeated_sync_does_nothing(demo: Lake) -> None:

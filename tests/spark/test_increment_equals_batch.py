@@ -101,7 +101,8 @@ def test_after_a_random_history_the_tables_hold_what_the_files_say(lake: Lake, s
     history = History(lake, lake.events() if kind == "event" else lake.entities(), seed)
     history.new_file()
     check(lake, history.contract)
-    operations = [history.new_file] * 4 + [history.changed_file, history.bronze, history.silver, history.rebuild, history.rebuild_bronze, history.restore, history.restore, history.optimize]
+    h = history
+    operations = [h.new_file] * 4 + [h.changed_file, h.bronze, h.silver, h.rebuild, h.rebuild_bronze, h.restore, h.restore, h.optimize]
     done = []
     for _ in range(22):
         operation = history.rng.choice(operations)

@@ -1,4 +1,4 @@
-"""Spark's silent losses, each one: what Spark would drop, guess or turn into NULL must end in Silver as it was, in quarantine with its reason, or in an error."""
+"""Spark's silent losses, each one: what Spark would drop, guess or turn into NULL ends in Silver as it was, in quarantine with its reason, or in an error."""
 
 from __future__ import annotations
 

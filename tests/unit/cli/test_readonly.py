@@ -206,7 +206,7 @@ def test_comments_around_the_statement_are_not_sent() -> None:
 
 def test_a_mistake_is_shown_with_its_place() -> None:
     with pytest.raises(QueryRefused, match=r"line 2, column \d+"):
-        read_only("select a\nfrom from silver.x")
+        read_only("select (a\nfrom silver.x")
 
 
 @given(st.text(max_size=60))

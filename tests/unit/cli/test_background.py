@@ -1,0 +1,122 @@
+"""Processes in the background: found again, not confused with others, ended; Dagster's home and its settings; ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lakehouse.cli import background, instance, services
+from lakehouse.errors import LakehouseError, SetupError
+from lakehouse.settings import settings
+
+SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    settings.cache_clear()
+    yield tmp_path
+    background.stop(tmp_path, "sleeper")
+    settings.cache_clear()
+
+
+def start(home: Path) -> background.Running:
+    return background.start(home, "sleeper", SLEEPER, port=None, stamp="1", environment={"X": "1"})
+
+
+def test_a_started_process_is_found_and_ended(home: Path) -> None:
+    started = start(home)
+    assert background.find(home, "sleeper") == started
+    assert background.stop(home, "sleeper") == 0
+    assert background.find(home, "sleeper") is None
+    assert background.stop(home, "sleeper") == -1
+
+
+def test_a_killed_process_is_not_found_though_its_file_is_there(home: Path) -> None:
+    started = start(home)
+    os.kill(started.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(started.pid)], timeout=10)
+    assert background.pid_file(home, "sleeper").exists()
+    assert background.find(home, "sleeper") is None
+
+
+def test_somebody_elses_process_with_the_same_id_is_neither_found_nor_ended(home: Path) -> None:
+    file = background.pid_file(home, "sleeper")
+    file.parent.mkdir()
+    file.write_text(json.dumps({"name": "sleeper", "pid": os.getpid(), "started": 1.0, "port": None, "stamp": ""}))
+    assert background.find(home, "sleeper") is None
+    assert background.stop(home, "sleeper") == -1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "sleeper"}', '{"later_version": true}'])
+def test_a_file_that_cannot_be_understood_is_no_process(home: Path, text: str) -> None:
+    file = background.pid_file(home, "sleeper")
+    file.parent.mkdir()
+    file.write_text(text)
+    assert background.find(home, "sleeper") is None
+
+
+def test_a_process_that_ends_at_once_is_an_error_with_the_end_of_its_log(home: Path) -> None:
+    running = background.start(home, "sleeper", [sys.executable, "-c", "raise SystemExit('no such port')"], port=None, stamp="", environment={})
+    with pytest.raises(LakehouseError, match="no such port"):
+        services._await(home, running, lambda: False)
+
+
+def test_dagsters_settings_are_written_once_and_then_left_alone(home: Path) -> None:
+    file = instance.prepare() / "dagster.yaml"
+    assert file.read_text() == instance.TEMPLATE.read_text()
+    file.write_text("telemetry: {enabled: false}\n")
+    instance.prepare()
+    assert file.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_children_find_this_lake_from_any_folder(home: Path) -> None:
+    instance.prepare()
+    assert os.environ["DAGSTER_HOME"] == str(home / "dagster")
+    assert all(Path(os.environ[f"LAKEHOUSE_{name}"]).is_absolute() for name in ("HOME", "CONTRACTS", "LANDING", "WAREHOUSE", "DBT_PROJECT"))
+
+
+def test_a_home_that_cannot_be_written_is_an_error_with_a_way_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "taken").write_text("")
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(home / "taken"))
+    settings.cache_clear()
+    with pytest.raises(SetupError, match="can't be written"):
+        instance.prepare()
+
+
+def test_dagster_takes_the_settings_we_write(home: Path) -> None:
+    import dagster as dg
+
+    instance.prepare()
+    with dg.DagsterInstance.get() as opened:
+        assert not opened.telemetry_enabled
+        assert opened.run_monitoring_enabled
+        assert opened.run_retries_enabled and opened.run_retries_max_retries == 2
+        assert opened.global_op_concurrency_default_limit == 1
+        assert opened.root_directory == str(home / "dagster")
+
+
+def test_a_port_that_is_taken_is_refused_when_asked_for_and_passed_over_otherwise(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LakehouseError, match=f"Port {port} is taken"):
+            services._web_port(port, None)
+        before = background.Running("dagster-webserver", 1, 1.0, port, "")
+        assert services._web_port(None, before) != port
+
+
+def test_down_says_when_nothing_ran(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    services.down(keep_engine=False)
+    assert "Nothing was running." in capsys.readouterr().out

@@ -1,0 +1,139 @@
+"""`lakehouse sync` and `status` before anything is started, and what is said of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lakehouse.cli import output, status, sync
+from lakehouse.cli.failures import _words
+from lakehouse.cli.lake import Lake, known_table
+from lakehouse.cli.runner import CheckFailed, Outcome
+from lakehouse.cli.steps import Steps
+from lakehouse.cli.summary import show_checks
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.errors import ContractError
+from lakehouse.settings import PROJECT, settings
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
+    """An empty lake with the example's contracts and no marts."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "lake"))
+    settings.cache_clear()
+    found = Lake(load_contracts(PROJECT / "contracts"), ())
+    for contract in found.contracts.values():
+        (tmp_path / "lake" / "landing" / contract.source.path).mkdir(parents=True)
+    for module in (sync, status):
+        monkeypatch.setattr(module, "read_lake", lambda: found)
+    yield found
+    settings.cache_clear()
+
+
+def test_with_nothing_new_it_says_so_and_imports_no_dagster(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    sync.sync(None, full=False)
+    assert capsys.readouterr().out.startswith(f"Nothing is new: {len(lake.contracts)} tables and 0 marts are current")
+
+
+def test_looking_for_what_is_new_imports_no_dagster() -> None:
+    code = "import sys; import lakehouse.cli.sync; assert not {'dagster', 'dbt'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_source_that_is_not_there_is_told_and_fails(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    (Path(settings().landing) / "master" / "product").rmdir()
+    with pytest.raises(typer.Exit) as ended:
+        sync.sync(None, full=False)
+    assert ended.value.exit_code == 1
+    assert "product: There is no folder" in capsys.readouterr().err
+
+
+def test_a_table_may_be_named_with_its_layer_and_a_wrong_name_is_answered_with_the_right_one(lake: Lake) -> None:
+    assert known_table("silver.web_click", lake.contracts) == known_table("silver/web_click", lake.contracts) == "web_click"
+    with pytest.raises(ContractError, match="Did you mean 'web_click'"):
+        known_table("web_clicks", lake.contracts)
+
+
+def test_status_of_an_empty_lake_lists_every_table_and_starts_nothing(lake: Lake) -> None:
+    done = CliRunner().invoke(status.app, ["--json"])
+    told = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert len(told["tables"]) == 3 * len(lake.contracts)
+    assert told["services"]["engine"] == "stopped"
+    assert not (settings().home / "engine").exists()
+
+
+def test_status_counts_the_files_that_wait_at_the_source(lake: Lake) -> None:
+    folder = Path(settings().landing) / "web" / "web_click" / "dt=2026-11-20"
+    folder.mkdir()
+    (folder / "clicks.jsonl").write_text("{}\n")
+    told = json.loads(CliRunner().invoke(status.app, ["--json", "web_click"]).stdout)
+    bronze = next(t for t in told["tables"] if t["layer"] == "bronze")
+    assert (bronze["pending_files"], bronze["pending_bytes"], bronze["lag"]) == (1, 3, "1 file, 3 B")
+
+
+def test_failed_checks_stand_before_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    show_checks([CheckFailed("silver/a", "late", False, "[some] text"), CheckFailed("silver/b", "keys", True, "two rows")])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "1 check failed, 1 warning:"
+    assert lines[1].split() == ["silver/b", "keys", "two", "rows"]
+    assert "[some] text" in lines[2]
+
+
+def test_a_warning_does_not_make_a_run_bad_and_an_error_does() -> None:
+    good = Outcome("1", success=True, checks=[CheckFailed("a", "b", False, "")])
+    bad = Outcome("2", success=True, checks=[CheckFailed("a", "b", True, "")])
+    assert sync.Passed([good]).good
+    assert not sync.Passed([good, bad]).good
+    assert not sync.Passed([good], problems=("x",)).good
+
+
+def test_a_failure_is_told_in_its_own_words() -> None:
+    ours = _words("RowRuleFailed", "lakehouse.errors.RowRuleFailed: Rows break a rule.\nSilver is at version 4.\nRun: lakehouse sync x\n")
+    assert ours == ("Rows break a rule.", "Silver is at version 4.", "Run: lakehouse sync x")
+    spark = _words("AnalysisException", "pyspark.errors.AnalysisException: [NO_TABLE] There is none.\n\nJVM stacktrace:\norg.apache")
+    assert spark == ("The engine says: [NO_TABLE] There is none.",)
+    dbt = _words(
+        "DagsterDbtCliRuntimeError",
+        "x.DagsterDbtCliRuntimeError: The process failed.\n\nErrors parsed from dbt logs:\n\nRuntime Error in model m\n  bad cast\n",
+    )
+    assert dbt == ("dbt says:", "  Runtime Error in model m", "  bad cast")
+
+
+def test_without_a_terminal_each_step_is_a_line_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    with Steps(["bronze_a", "silver_a"]) as steps:
+        steps.start("bronze_a")
+        steps.end("bronze_a", "done")
+        steps.start("silver_a")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["bronze_a", "silver_a"]
+    assert lines[1].endswith("failed")
+    assert not lines[0].endswith(" ")
+
+
+def test_what_others_print_goes_to_the_log_and_ours_to_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with output.open_log(tmp_path, "x.log") as log, output.others_to(log):
+        os.write(1, b"from a library\n")
+        subprocess.run([sys.executable, "-c", "import sys; print('from a child', file=sys.stderr)"], check=True)
+        output.out.print("for people")
+    output.out.print("after")
+    said = capfd.readouterr()
+    assert said.out == "for people\nafter\n"
+    assert said.err == ""
+    text = (tmp_path / "logs" / "x.log").read_text()
+    assert "from a library" in text
+    assert "from a child" in text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (3_400_000_000, "3.4 GB")])
+def test_sizes_are_short(count: int, text: str) -> None:
+    assert output.size(count) == text

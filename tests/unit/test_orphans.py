@@ -1,0 +1,55 @@
+"""Runs whose process is gone are ended; others are left alone."""
+
+from __future__ import annotations
+
+import os
+
+import dagster as dg
+import psutil
+import pytest
+
+from lakehouse.orphans import PROCESS, end_orphans, this_process
+
+
+@dg.job
+def job() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("process", "ended"),
+    [
+        (this_process(), False),
+        (f"{os.getpid()}/1.00", True),  # the number was used again
+        ("999999999/1.00", True),
+    ],
+)
+def test_a_run_is_over_when_the_process_that_its_tag_names_is_gone(process: str, ended: bool) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS: process})
+        assert end_orphans(instance) == ([run.run_id] if ended else [])
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status == (dg.DagsterRunStatus.FAILURE if ended else dg.DagsterRunStatus.STARTED)
+
+
+@pytest.mark.parametrize(("pid", "ended"), [(os.getpid(), False), (999_999_999, True)])
+def test_a_worker_of_the_daemon_is_known_by_the_event_it_logs_first(pid: int, ended: bool) -> None:
+    from dagster._core.events import EngineEventData
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event("Started process", run, EngineEventData.in_process(pid))
+        assert end_orphans(instance) == ([run.run_id] if ended else [])
+
+
+def test_runs_that_wait_or_whose_process_is_not_known_are_left_alone() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.SUCCESS):
+            instance.create_run_for_job(job, status=status)
+        assert end_orphans(instance) == []
+
+
+def test_the_tag_names_this_process_and_its_start() -> None:
+    pid, _, started = this_process().partition("/")
+    assert int(pid) == os.getpid()
+    assert abs(float(started) - psutil.Process().create_time()) < 0.1
