@@ -169,7 +169,8 @@ def _tables(bench: Bench, rows: list[int], start: dict[str, float]) -> str:
             lines.append(f"| {name} | {n:,} | {a:.1f} s | {b:.1f} s | {a / b:.2f} | {target} |")
         rebuild, increment = bench.median(n, "rebuild"), bench.median(n, "platform_increment")
         lines.append(
-            f"| increment against a rebuild of Silver | {n:,} | {increment:.1f} s | {rebuild:.1f} s | {increment / rebuild:.2f} | {'0.05' if n >= 10_000_000 else ''} |"
+        target = "0.05" if n >= 10_000_000 else ""
+            f"| increment against a rebuild of Silver | {n:,} | {increment:.1f} s | {rebuild:.1f} s | {increment / rebuild:.2f} | {target} |"
         )
         lines.append(f"| nothing new | {n:,} | {bench.median(n, 'noop'):.2f} s | | | 2 s |")
     if len(rows) > 1:
@@ -179,7 +180,8 @@ def _tables(bench: Bench, rows: list[int], start: dict[str, float]) -> str:
     for n in rows:
         m = {k: bench.median(n, k) for k in ("bronze", "silver", "platform", "platform_client", "platform_engine")}
         lines.append(
-            f"| {n:,} | {m['bronze']:.1f} s | {m['silver']:.1f} s | {n / m['platform']:,.0f} | {m['platform_client'] / 2**20:.0f} MiB | {m['platform_engine'] / 2**30:.1f} GiB |"
+        peaks = f"{m['platform_client'] / 2**20:.0f} MiB | {m['platform_engine'] / 2**30:.1f} GiB"
+        lines.append(f"| {n:,} | {m['bronze']:.1f} s | {m['silver']:.1f} s | {n / m['platform']:,.0f} | {peaks} |")
         )
     return "\n".join(lines) + "\n"
 

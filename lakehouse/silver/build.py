@@ -201,7 +201,7 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
     spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts, built: Built
 ) -> Built:
     columns = [c.name for c in contract.columns] + [*ORIGIN, "_record_hash"]
-    won, lost = winners(rows.where("_accepted").select(*columns), contract)
+    won, lost = winners(rows.where("_accepted").select(*columns), sum(counts.accepted.values()), contract)
     won, superseded = masked(won, contract), report.by_day(lost)
     commit = Commit(spark, target, _note(contract, run, plan, target))
     dates = counts.dates if plan.step == "append" or plan.dates is None else plan.dates

@@ -33,18 +33,9 @@ def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date])
         return KeyCount(0, 0)
     reach = timedelta(days=contract.lateness_days)
     near = F.col(contract.event_date).between(F.lit(min(dates) - reach), F.lit(max(dates) + reach))
-    per_key = (
-        table.where(near)
-        .groupBy(F.xxhash64(*contract.key))  # 64 bits a key: a collision can only raise a false alarm, which the exact count below settles
-        .agg(F.count("*").alias("n"), F.min(contract.event_date).alias("first"), F.max(contract.event_date).alias("last"))
-    )
-    row = per_key.agg(
-        F.count_if(F.expr("n > 1 and first = last")).alias("same"), F.count_if(F.expr("first <> last")).alias("apart"), F.count_if(F.expr("first <> last and n > 2")).alias("many")
-    ).first()
-    same, apart, many = (int(x or 0) for x in (row or (0, 0, 0)))
-    if same or apart or many:
-        return _exact(spark, contract, near)
-    return KeyCount(0, 0)
+    # 64 bits a key: a collision can only raise a false alarm, which the exact count settles
+    several = table.where(near).groupBy(F.xxhash64(*contract.key)).count().where("count > 1")
+    return KeyCount(0, 0) if several.isEmpty() else _exact(spark, contract, near)
 
 
 def _exact(spark: SparkSession, contract: Contract, near: object) -> KeyCount:

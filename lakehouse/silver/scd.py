@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
 
-_MANY = 0.05  # share of records with rivals above which sorting everything is cheaper than setting the rivals apart
+_FEW = 200_000  # records up to which sorting everything costs less than looking for rivals first
+_MANY = 0.05  # share of records with rivals above which it does, too
 
 
 def order_columns(contract: Contract) -> tuple[str, ...]:
@@ -35,21 +36,27 @@ def identity_hash(contract: Contract) -> Column:
     return F.xxhash64(*contract.identity)
 
 
-def winners(rows: DataFrame, contract: Contract) -> tuple[DataFrame, DataFrame]:
-    """The winners, and the superseded records, of cached rows.
+def winners(rows: DataFrame, total: int, contract: Contract) -> tuple[DataFrame, DataFrame]:
+    """The winners, and the superseded records, of cached rows; `total` is how many they are.
 
     Few records have rivals. So a narrow count of identity hashes finds them, only they are shuffled and sorted, and the others are written as they come,
     which also keeps files in the order of arrival. A hash collision only sends two rows through the sort that did not need it.
     """
+    if total <= _FEW:
+        return _parted(ranked(rows, contract))
     hashed = rows.withColumn("_identity", identity_hash(contract))
     rivals = hashed.groupBy("_identity").count().where("count > 1").select("_identity").persist()
-    crowded, total = rivals.count(), rows.count()
-    if total == 0 or crowded > _MANY * total:
+    crowded = rivals.count()
+    if crowded > _MANY * total:
         rivals.unpersist()
-        all_ranked = ranked(rows, contract)
-        return all_ranked.where("_rank = 1").drop("_rank"), all_ranked.where("_rank > 1").drop("_rank")
+        return _parted(ranked(rows, contract))
     if crowded == 0:
         return rows, rows.limit(0)
     alone = hashed.join(F.broadcast(rivals), "_identity", "left_anti").drop("_identity")
     contested = ranked(hashed.join(F.broadcast(rivals), "_identity", "left_semi").drop("_identity"), contract)
-    return alone.unionByName(contested.where("_rank = 1").drop("_rank")), contested.where("_rank > 1").drop("_rank")
+    won, lost = _parted(contested)
+    return alone.unionByName(won), lost
+
+
+def _parted(rows: DataFrame) -> tuple[DataFrame, DataFrame]:
+    return rows.where("_rank = 1").drop("_rank"), rows.where("_rank > 1").drop("_rank")
