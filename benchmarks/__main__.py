@@ -168,10 +168,8 @@ def _tables(bench: Bench, rows: list[int], start: dict[str, float]) -> str:
             a, b = bench.median(n, mine), bench.median(n, theirs)
             lines.append(f"| {name} | {n:,} | {a:.1f} s | {b:.1f} s | {a / b:.2f} | {target} |")
         rebuild, increment = bench.median(n, "rebuild"), bench.median(n, "platform_increment")
-        lines.append(
         target = "0.05" if n >= 10_000_000 else ""
-            f"| increment against a rebuild of Silver | {n:,} | {increment:.1f} s | {rebuild:.1f} s | {increment / rebuild:.2f} | {target} |"
-        )
+        lines.append(f"| increment against a rebuild of Silver | {n:,} | {increment:.1f} s | {rebuild:.1f} s | {increment / rebuild:.2f} | {target} |")
         lines.append(f"| nothing new | {n:,} | {bench.median(n, 'noop'):.2f} s | | | 2 s |")
     if len(rows) > 1:
         small, large = (bench.median(n, "platform_increment") for n in (rows[0], rows[-1]))
@@ -179,10 +177,8 @@ def _tables(bench: Bench, rows: list[int], start: dict[str, float]) -> str:
     lines += ["", "| rows | Bronze | Silver | rows/s | client peak | engine peak |", "|---|---|---|---|---|---|"]
     for n in rows:
         m = {k: bench.median(n, k) for k in ("bronze", "silver", "platform", "platform_client", "platform_engine")}
-        lines.append(
         peaks = f"{m['platform_client'] / 2**20:.0f} MiB | {m['platform_engine'] / 2**30:.1f} GiB"
         lines.append(f"| {n:,} | {m['bronze']:.1f} s | {m['silver']:.1f} s | {n / m['platform']:,.0f} | {peaks} |")
-        )
     return "\n".join(lines) + "\n"
 
 

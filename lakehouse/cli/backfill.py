@@ -107,7 +107,7 @@ def _need_daemon() -> None:
     missing = [name for name in (DAEMON, CODE) if find(home, name) is None]
     if missing:
         raise LakehouseError(
-            f"A backfill is the daemon's work, and {' and '.join(missing)} does not run.",
+            f"A backfill is the daemon's work, and {' and '.join(missing)} {'does' if len(missing) == 1 else 'do'} not run.",
             state="Nothing was requested.",
             next_step="Start it with: lakehouse up. Or rebuild in this process: lakehouse materialize … --from … --to …",
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _OURS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)}
 _DBT_LINES = 12
+_INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "TimeoutExpired")  # the last: dbt did not end at once when told to
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def interrupted(event: dg.DagsterEvent) -> bool:
     data: Any = event.event_specific_data
     error = data.error if data else None
     while error is not None:
-        if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
+        if error.cls_name in _INTERRUPTED:
             return True
         error = error.cause
     return False

@@ -43,7 +43,7 @@ def grid(*headers: str, right: tuple[str, ...] = ()) -> Grid:
     """A table without a frame, as all commands show it."""
     made = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for header in headers:
-        made.add_column(header, justify="right" if header in right else "left", no_wrap=header in right)
+        made.add_column(header, justify="right" if header in right else "left", no_wrap=header in right, overflow="fold")
     return made
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from lakehouse.cli.output import Clock, err, grid, out, plural, seconds, show
+from lakehouse.cli.output import PIPE_WIDTH, Clock, err, grid, out, plural, seconds, show
 from lakehouse.cli.readonly import Statement, read_only
 from lakehouse.cli.steps import Steps
 from lakehouse.errors import EngineError
@@ -121,12 +121,23 @@ def as_table(rows: Iterator[Any], fields: list[StructField], most: int | None) -
     table = grid()
     for field in fields:
         table.add_column(escape(field.name), justify="right" if is_number(field.dataType) else "left", overflow="fold")
-    count = 0
-    for row in islice(rows, most):
-        table.add_row(*(escape(to_text(v, f.dataType)) for v, f in zip(row, fields, strict=True)))
-        count += 1
-    show(table)
-    return count, next(rows, None) is not None
+    told = [[to_text(v, f.dataType) for v, f in zip(row, fields, strict=True)] for row in islice(rows, most)]
+    for line in told:
+        table.add_row(*map(escape, line))
+    if out.is_terminal and out.measure(table, options=out.options.update(width=PIPE_WIDTH)).maximum > out.width:
+        _as_cards(told, fields)
+    else:
+        show(table)
+    return len(told), next(rows, None) is not None
+
+
+def _as_cards(told: list[list[str]], fields: list[StructField]) -> None:
+    """A row after the other, a line for each column: for a terminal that is too narrow for the table."""
+    width = max(len(f.name) for f in fields)
+    for number, line in enumerate(told, start=1):
+        out.print(f"[dim]row {number}[/dim]")
+        for field, text in zip(fields, line, strict=True):
+            out.print(f"  [bold]{escape(field.name):<{width}}[/bold]  {escape(text)}")
 
 
 def _as_json(rows: Iterator[Any], fields: list[StructField], most: int | None) -> tuple[int, bool]:

@@ -155,7 +155,7 @@ def _services() -> dict[str, str]:
 
 
 def _show(found: list[Found], now: datetime) -> None:
-    table = grid("table", "rows", "version", "last commit", "behind", "newest data", "refused", right=("rows", "version", "refused"))
+    table = grid("table", "rows", "version", "last commit", "behind", "data (promised)", "refused", right=("rows", "version", "refused"))
     layer = ""
     for f in found:
         if layer and f.layer != layer:
@@ -177,7 +177,7 @@ def _freshness(found: Found, now: datetime) -> str:
     if found.fresh is None or found.promised_age_seconds is None:
         return ""
     hours = found.promised_age_seconds / 3600
-    promise = f"promised {hours:.0f} h" if hours < 72 else f"promised {hours / 24:.0f} d"
+    promise = f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} d"
     newest = datetime.fromisoformat(found.newest_data) if found.newest_data else None
     told = "none" if newest is None else "now" if newest > now else age(newest, now)  # clocks differ, and a date counts until its end
     return f"{told} ({promise})" if found.fresh else f"[yellow]{told} ({promise})[/yellow]"

@@ -1,0 +1,79 @@
+"""`lakehouse doctor`: one finding does not hide another, and each problem comes with what mends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lakehouse.cli import doctor, findings
+from lakehouse.cli.findings import CHECKS, Finding
+from lakehouse.errors import SetupError
+from lakehouse.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path / "lake"))
+    settings.cache_clear()
+    yield tmp_path / "lake"
+    settings.cache_clear()
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[Finding]:
+        raise ZeroDivisionError("oh")
+        yield
+
+    def ours() -> Iterator[Finding]:
+        raise SetupError("The jar is wrong.", next_step="make setup")
+        yield
+
+    checks = {"one": broken, "two": ours, "three": lambda: iter([Finding("three", "ok", "fine")])}
+    monkeypatch.setattr(doctor, "CHECKS", checks)
+    done = CliRunner().invoke(doctor.app, ["--json"])
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert told["problems"] == 2
+    assert [f["level"] for f in told["findings"]] == ["problem", "problem", "ok"]
+    assert told["findings"][1] == {"name": "two", "level": "problem", "text": "The jar is wrong.", "mend": "make setup"}
+
+
+def test_a_note_is_not_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CHECKS", {"one": lambda: iter([Finding("one", "note", "slower")])})
+    done = CliRunner().invoke(doctor.app, [])
+    assert done.exit_code == 0
+    assert "Nothing is wrong." in done.stderr
+
+
+def test_missing_contracts_and_a_stale_process_file_are_problems_with_a_command(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_CONTRACTS", str(tmp_path / "none"))
+    settings.cache_clear()
+    (home / "run").mkdir(parents=True)
+    (home / "run" / "dagster-daemon.json").write_text('{"name": "dagster-daemon", "pid": 1, "started": 1.0, "port": null, "stamp": ""}')
+    (contracts,) = CHECKS["contracts"]()
+    (processes,) = CHECKS["processes"]()
+    assert contracts.level == processes.level == "problem"
+    assert "lakehouse contract infer" in contracts.mend
+    assert processes.mend == "lakehouse up"
+
+
+def test_looking_at_the_engine_and_the_home_starts_and_makes_nothing(home: Path) -> None:
+    for name in ("Python", "home", "engine", "catalogue", "Dagster", "processes"):
+        assert all(f.level != "problem" for f in CHECKS[name]()), name
+    assert not home.exists()
+
+
+def test_packages_are_held_against_the_lines_of_the_lock_that_concern_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "requirements").mkdir()
+    lock = "typer==0.0.1 ; python_full_version < '3' \\\n    --hash=sha256:0\nrich==0.0.1 \\\n    --hash=sha256:0\nno-such-package==1 \\\n    --hash=sha256:0\n"
+    (tmp_path / "requirements" / "runtime.txt").write_text("# comment\n" + lock)
+    monkeypatch.setattr(findings, "PROJECT", tmp_path)
+    (found,) = CHECKS["packages"]()
+    assert found.level == "problem"
+    assert "rich" in found.text
+    assert "no-such-package" in found.text
+    assert "typer" not in found.text
