@@ -67,9 +67,9 @@ def test_the_first_build_is_what_the_generator_says(demo: Lake) -> None:
 
 def test_every_bronze_day_is_accounted_for_in_the_tables_alone(demo: Lake) -> None:
     for name, expected in truth(demo)["tables"].items():
-        rows = dict(demo.sql(f"bronze.{name}", "select coalesce(cast(_source_date as varchar), 'none'), count(*) from t group by 1"))
+        rows = dict(demo.sql(f"bronze.{name}", "select coalesce(cast(_source_date as varchar), 'out_of_range'), count(*) from t group by 1"))
         applied = dict(demo.sql(f"silver.{name}", "select cast(_source_date as varchar), count(*) from t group by 1"))
-        refused = dict(demo.sql(f"quarantine.{name}", "select coalesce(cast(_source_date as varchar), 'none'), count(*) from t group by 1"))
+        refused = dict(demo.sql(f"quarantine.{name}", "select coalesce(cast(_source_date as varchar), 'out_of_range'), count(*) from t group by 1"))
         for day, counted in expected["by_source_date"].items():
             assert rows[day] == applied.get(day, 0) + counted.get("superseded", 0) + refused.get(day, 0), (name, day)
 
