@@ -1,6 +1,6 @@
 """The names of tables: one layer and one name give the asset key, the SQL name, the folder and the dbt source.
 
-Not here: what a table holds (`contracts`) or how it is written (`engine.delta`).
+Also a column of a table to be. Not here: what a table holds (`contracts`) or how it is written (`engine.delta`).
 """
 
 from __future__ import annotations
@@ -35,3 +35,19 @@ class Table:
 
     def __str__(self) -> str:
         return f"{self.layer}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a table to be: its name, Spark SQL type, comment, and whether it may be empty."""
+
+    name: str
+    type: str
+    comment: str = ""
+    nullable: bool = True
+
+    @property
+    def ddl(self) -> str:
+        """The column as in CREATE TABLE."""
+        comment = self.comment.replace("\\", "\\\\").replace("'", "\\'")
+        return f"`{self.name}` {self.type}" + ("" if self.nullable else " NOT NULL") + (f" COMMENT '{comment}'" if comment else "")

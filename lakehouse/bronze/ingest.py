@@ -17,11 +17,12 @@ from pyspark.sql import SparkSession
 from lakehouse.bronze.ledger import Difference, Entry, compare, newest_day, read_ledger
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
-from lakehouse.engine.delta import Commit, Field, Overtaken, Shape, ensure_table
+from lakehouse.engine.delta import Commit, Overtaken, Shape, ensure_table
 from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.errors import SourceError, SourceShrank, WriteConflict
 from lakehouse.sources.files import SourceFile, list_files, root_of
 from lakehouse.sources.records import Batch, Unreadable, blamed, read
+from lakehouse.tables import Field
 
 ATTEMPTS = 5
 _ENVELOPE = (

@@ -2,57 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.contracts.rules import range_text
+from lakehouse.tables import Field
 
 _MASKS = {"sha256": "SHA-256 of the source's value", "redact": "Blacked out", "null": "Always empty: hidden"}
 
 
-@dataclass(frozen=True)
-class TableField:
-    """A column of a table to be."""
-
-    name: str
-    type: str
-    comment: str = ""
-    nullable: bool = True
-
-    @property
-    def ddl(self) -> str:
-        """The column as in CREATE TABLE."""
-        comment = self.comment.replace("\\", "\\\\").replace("'", "\\'")
-        return f"`{self.name}` {self.type}" + ("" if self.nullable else " NOT NULL") + (f" COMMENT '{comment}'" if comment else "")
+_SOURCE = Field("_source", "string", "Path of the file that the record came from, below the source's folder.")
+_POSITION = Field("_source_position", "bigint", "Row in the file, where the format has one.")
+_TIME = Field("_source_time", "timestamp", "When the file was last modified.")
+_DATE = Field("_source_date", "date", "The Bronze day: which day's delivery the record came with.")
+_INGESTED = Field("_ingested_at", "timestamp", "When the platform took the record in.")
 
 
-_SOURCE = TableField("_source", "string", "Path of the file that the record came from, below the source's folder.")
-_POSITION = TableField("_source_position", "bigint", "Row in the file, where the format has one.")
-_TIME = TableField("_source_time", "timestamp", "When the file was last modified.")
-_DATE = TableField("_source_date", "date", "The Bronze day: which day's delivery the record came with.")
-_INGESTED = TableField("_ingested_at", "timestamp", "When the platform took the record in.")
-
-
-def silver_fields(contract: Contract) -> tuple[TableField, ...]:
+def silver_fields(contract: Contract) -> tuple[Field, ...]:
     """The contract's columns, then the technical ones. Columns that warn rather than refuse may be empty although required."""
-    columns = tuple(TableField(c.name, c.type, comment_of(c), _nullable(c, contract)) for c in contract.columns)
-    return (*columns, _SOURCE, _POSITION, _TIME, _DATE, _INGESTED, TableField("_record_hash", "bigint", "Hash of the raw record: the last tie-breaker."))
+    columns = tuple(Field(c.name, c.type, comment_of(c), _nullable(c, contract)) for c in contract.columns)
+    return (*columns, _SOURCE, _POSITION, _TIME, _DATE, _INGESTED, Field("_record_hash", "bigint", "Hash of the raw record: the last tie-breaker."))
 
 
-def quarantine_fields(contract: Contract) -> tuple[TableField, ...]:
+def quarantine_fields(contract: Contract) -> tuple[Field, ...]:
     """Where refused records go: as they arrived, with every reason."""
     return (
-        TableField("_payload", "string", "The raw record, as JSON where the source has columns; empty for dropped rows."),
-        TableField("_reasons", "array<string>", "Every rule that the record breaks."),
-        TableField("_disposition", "string", "quarantined, or dropped: counted, and its content not kept."),
-        TableField("_event_date", "date", "The event date, where it could be read." if contract.event_date else "Always empty: the table has no event date."),
+        Field("_payload", "string", "The raw record, as JSON where the source has columns; empty for dropped rows."),
+        Field("_reasons", "array<string>", "Every rule that the record breaks."),
+        Field("_disposition", "string", "quarantined, or dropped: counted, and its content not kept."),
+        Field("_event_date", "date", "The event date, where it could be read." if contract.event_date else "Always empty: the table has no event date."),
         _SOURCE,
         _POSITION,
         _TIME,
         _DATE,
         _INGESTED,
-        TableField("_contract_version", "string", "Version of the contract that refused it."),
-        TableField("_quarantined_at", "timestamp", "When it was refused."),
+        Field("_contract_version", "string", "Version of the contract that refused it."),
+        Field("_quarantined_at", "timestamp", "When it was refused."),
     )
 
 

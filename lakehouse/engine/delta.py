@@ -19,7 +19,7 @@ from lakehouse.engine import metadata
 from lakehouse.engine.metadata import APP, Note, TableState
 from lakehouse.errors import DataError
 from lakehouse.settings import settings
-from lakehouse.tables import Table
+from lakehouse.tables import Field, Table
 
 _TXN = "spark.databricks.delta.write"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -27,21 +27,6 @@ _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
 class Overtaken(Exception):  # noqa: N818 - not an error: the caller plans again
     """Another run committed first; nothing was written."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """A column of a table to be created: its name, Spark SQL type and comment."""
-
-    name: str
-    type: str
-    comment: str = ""
-
-    @property
-    def ddl(self) -> str:
-        """The column in DDL."""
-        comment = self.comment.replace("\\", "\\\\").replace("'", "\\'")
-        return f"`{self.name}` {self.type}" + (f" COMMENT '{comment}'" if comment else "")
 
 
 @dataclass(frozen=True)

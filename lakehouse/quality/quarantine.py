@@ -10,14 +10,13 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.spark_schema import quarantine_fields
-from lakehouse.engine.delta import Field, Shape
+from lakehouse.engine.delta import Shape
 from lakehouse.quality.rules import dispositions
 
 
 def shape(contract: Contract) -> Shape:
     """The quarantine table, partitioned by Bronze day: quarantine is a function of the Bronze day."""
-    fields = tuple(Field(f.name, f.type, f.comment) for f in quarantine_fields(contract))
-    return Shape(fields, "_source_date", f"Records of {contract.name} that were refused, with every reason.")
+    return Shape(quarantine_fields(contract), "_source_date", f"Records of {contract.name} that were refused, with every reason.")
 
 
 def refused(judged: DataFrame, contract: Contract) -> DataFrame:

@@ -19,7 +19,7 @@ from pyspark.storagelevel import StorageLevel
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.spark_schema import silver_fields
 from lakehouse.engine import metadata
-from lakehouse.engine.delta import Commit, Field, Overtaken, Shape, ensure_table
+from lakehouse.engine.delta import Commit, Overtaken, Shape, ensure_table
 from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.errors import DataError, WriteConflict
 from lakehouse.quality import quarantine
@@ -47,7 +47,8 @@ class Tables:
 
 def silver_shape(contract: Contract) -> Shape:
     """The Silver table as the contract declares it."""
-    fields = tuple(Field(f.name, f.type, f.comment) for f in silver_fields(contract))
+    # The rules keep NULLs out; a NOT NULL in the table would turn every loosening of a contract into an ALTER.
+    fields = tuple(replace(f, nullable=True) for f in silver_fields(contract))
     return Shape(fields, contract.event_date, contract.description)
 
 
