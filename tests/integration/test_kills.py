@@ -111,6 +111,7 @@ def writing(lake: Lake, layer: str, before: dict[str, int], process: object) -> 
     raise AssertionError(f"the run never reached {layer}")
 
 
+@pytest.mark.timeout(900)  # twelve runs, each from the start of a process
 @pytest.mark.parametrize("victim", ["engine", "client"])
 def test_killed_in_the_middle_of_each_write_nothing_is_lost_or_doubled(pings: Lake, victim: str) -> None:
     rng = random.Random(victim)
