@@ -165,6 +165,8 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.sources.default": "delta",
+        # What opening a file counts for when files are packed into tasks: the default of 4 MB makes a task, and a Parquet file, of every 32 small files.
+        "spark.sql.files.openCostInBytes": "131072",
         "spark.sql.warehouse.dir": settings.warehouse,
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={metastore_folder(settings)};create=true",
         # Loopback only: neither door asks who you are.

@@ -25,6 +25,7 @@ from lakehouse.sources.files import SourceFile, root_of
 
 ENVELOPE = ("_source", "_source_position", "_source_time", "_source_size", "_ingested_at", "_source_date")
 _BOM = "\ufeff"
+_RAW = {"json": ["_payload"], "csv": ["_payload", "_header"]}
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _csv_records(spark: SparkSession, source: FileSource, header: str, paths: li
 def _envelope(raw: DataFrame, contract: Contract, root: str) -> DataFrame:
     """Where each record comes from, and the day it belongs to (see `files.day_of`, which says the same of a file)."""
     source, below = contract.source, root.removeprefix("file://") + "/"
-    columns = [c for c in raw.columns if c != "_meta"]
+    # What a text format brings is known; asking would make Spark list all files once more.
+    columns = _RAW[source.format] if source.is_text else [c for c in raw.columns if c != "_meta"]
     decoded = F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")
     path = decoded.substr(F.instr(decoded, below) + len(below), F.lit(1 << 30))  # Hadoop writes local paths with one slash or three
     position = F.expr("_meta.row_index") if source.format == "parquet" else F.lit(None)
