@@ -3,7 +3,7 @@
 Pure: DataFrame in, DataFrame out. Nothing becomes NULL unseen: a value that is there but has not the declared type is a problem of its row.
 Not here: the contract's rules (`quality.rules`), which record wins (`scd`).
 
-JSON is read as a map of raw field texts inside a one-element array: that is one pass over the text, as fast as reading a struct, and unlike it
+JSON is read as a map of raw field texts inside a one-element array: that is one pass over the text, and unlike reading a struct it
 shows repeated and unknown fields, a field of another type, and text behind the record's end.
 """
 
