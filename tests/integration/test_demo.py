@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -76,7 +79,7 @@ def test_every_bronze_day_is_accounted_for_in_the_tables_alone(demo: Lake) -> No
 
 
 def test_a_repeated_sync_does_nothing(demo: Lake) -> None:
-    versions = {t: demo.sql(f"silver.{t}", "select 1")[:0] or _version(demo, f"silver/{t}") for t in TABLES}
+    versions = {t: _version(demo, f"silver/{t}") for t in TABLES}
     assert "othing" in demo.run("sync").stdout
     assert {t: _version(demo, f"silver/{t}") for t in TABLES} == versions
 
@@ -86,12 +89,7 @@ def _version(lake: Lake, table: str) -> int:
 
 
 def test_more_days_come_in_as_increments_and_the_result_is_the_same(demo: Lake) -> None:
-    import subprocess
-    import sys
-
     first = truth(demo)["first_day"]
-    from datetime import date, timedelta
-
     last = date.fromisoformat(first) + timedelta(days=DAYS)
     command = [sys.executable, "-m", "demo", "--target", str(demo.home / "landing"), "--days", str(DAYS + 1), "--scale", "0.4", "--last-day", str(last)]
     subprocess.run(command, check=True, cwd=ROOT, env=demo.env, capture_output=True)
