@@ -43,15 +43,14 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
     days: set[date] = set()
     for contract in contracts:
         try:
-            difference, hidden = pending(contract, full=full)
+            look = pending(contract, full=full)
         except LakehouseError as error:
             problems.append(f"{contract.name}: {error.what}")
             continue
-        files = (*difference.new, *difference.changed)
-        if files or (metadata.state(contract.bronze) is not None and not current(contract)):
+        if look.portions or (metadata.state(contract.bronze) is not None and not current(contract)):
             tables.append(contract.name)
-            days |= {f.day for f in files if f.day is not None}
-            seen.append((contract.name, [(f.path, f.stamp) for f in files], str(metadata.state(contract.bronze)), hidden))
+            days |= {day for day in look.days if day is not None}
+            seen.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden))
     models = [m for m in marts if m.materialized != "view" and (m.sources & set(tables) or behind(m)) and _ready(m, tables)]
     seen += [(m.name, str(metadata.state(m.table))) for m in models]
     return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(seen).encode()).hexdigest()[:16], tuple(problems))

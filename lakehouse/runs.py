@@ -15,7 +15,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.tables import Table
 
 MODE, INCREMENTAL = "lakehouse/mode", "incremental"
-FORCE = "lakehouse/force"  # a rebuild may replace a Bronze day with less than it holds
+FORCE = "lakehouse/force"  # a rebuild may replace a Bronze day with less than it holds; an increment may go on where the source lost what was never read
 
 
 def daily(contract: Contract) -> dg.DailyPartitionsDefinition:

@@ -1,1 +1,1 @@
-"""Bronze: what arrived, and where from. Here: what is already in (`ledger`), taking in (`ingest`), the assets made from contracts (`assets`)."""
+"""Bronze: what arrived, and where from. Here: taking in (`ingest`), the assets made from contracts (`assets`)."""

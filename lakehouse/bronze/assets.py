@@ -1,5 +1,7 @@
 """The Bronze assets, one for each contract. Here: what Dagster shows and asks. Not here: what is done (`bronze.ingest`)."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from lakehouse.bronze.ingest import Ingested, ingest, rebuild
@@ -27,7 +29,8 @@ def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
     def build(context: dg.AssetExecutionContext, spark: SparkEngine) -> dg.MaterializeResult:  # type: ignore[type-arg]
         days = requested_days(context)
         if days is None:
-            done = ingest(spark.spark_session, contract, context.run_id, full=context.has_tag("lakehouse/full"), progress=context.log.info)
+            full, force = context.has_tag("lakehouse/full"), context.has_tag(FORCE)
+            done = ingest(spark.spark_session, contract, context.run_id, full=full, force=force, progress=context.log.info)
         else:
             done = rebuild(spark.spark_session, contract, days, context.run_id, force=context.has_tag(FORCE))
         return _result(context, contract, done)
@@ -40,8 +43,7 @@ def _result(context: dg.AssetExecutionContext, contract: Contract, done: Ingeste
     rows = rows_by_partition(table, "_source_date") if table is not None else {}
     metadata = {
         "dagster/row_count": sum(rows.values()),
-        "files": done.files,
-        "bytes": done.bytes,
+        **asdict(done.amount),
         "files_changed": len(done.changed),
         "files_vanished": len(done.vanished),
         "rows_without_date": rows.get(None, 0),
@@ -54,11 +56,12 @@ def _result(context: dg.AssetExecutionContext, contract: Contract, done: Ingeste
 
 def _readable(contract: Contract, done: Ingested) -> Verdict:
     problems = [f"{u.path} can't be read: {u.why}" for u in done.unreadable]
+    problems += list(done.passed_over)
     problems += [f"{path} is passed over, since Spark never reads a name that begins with '_' or '.': rename it" for path in done.hidden]
     more = f" (and {len(problems) - 5:,} more)" if len(problems) > 5 else ""
     text = "; ".join(problems[:5]) + more
     if problems:
-        text += f". All other files are in {contract.bronze}. Mend or remove these, then run: lakehouse sync {contract.name}"
+        text += f". Everything else is in {contract.bronze}. Mend or remove these, then run: lakehouse sync {contract.name}"
     if done.vanished:
         text += f" {len(done.vanished):,} files are gone from the source, such as {done.vanished[0]}; their records stay."
-    return Verdict("source_readable", not problems, text.strip() or "Every file was read.")
+    return Verdict("source_readable", not problems, text.strip() or "Everything that is there was read.")

@@ -25,6 +25,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.gold.progress import behind, missing_sources
 from lakehouse.quality.freshness import newest_data
 from lakehouse.settings import settings
+from lakehouse.sources.protocol import Amount
 from lakehouse.tables import Table
 
 app = typer.Typer(add_completion=False)
@@ -42,6 +43,7 @@ class Found:
     lag: str | None = None
     pending_files: int | None = None
     pending_bytes: int | None = None
+    pending_records: int | None = None
     versions_behind: int | None = None
     stale: bool | None = None
     newest_data: str | None = None
@@ -98,13 +100,17 @@ def _guarded(table: Table, more: Any) -> Found:  # noqa: ANN401
 
 
 def _bronze(contract: Contract, found: Found) -> None:
-    difference, hidden = pending(contract)
-    files = (*difference.new, *difference.changed)
-    found.pending_files, found.pending_bytes = len(files), sum(f.size for f in files)
-    if files:
-        found.lag = f"{plural(len(files), 'file')}, {size(found.pending_bytes)}"
-    if hidden:
-        found.problem = f"{plural(len(hidden), 'file')} passed over, such as {hidden[0]}: Spark reads no name that begins with '_' or '.'"
+    look = pending(contract)
+    found.pending_files, found.pending_bytes, found.pending_records = look.amount.files, look.amount.bytes, look.amount.records
+    if look.portions:
+        found.lag = _amount(look.amount)
+    if look.hidden:
+        found.problem = f"{plural(len(look.hidden), 'file')} passed over, such as {look.hidden[0]}: Spark reads no name that begins with '_' or '.'"
+
+
+def _amount(amount: Amount) -> str:
+    files = [plural(amount.files, "file"), size(amount.bytes)] if amount.files else []
+    return ", ".join([*files, *([plural(amount.records, "record")] if amount.records else [])]) or "something"
 
 
 def _silver(contract: Contract, found: Found, now: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from lakehouse.contracts.model import Column, Contract
+from lakehouse.contracts.model import Column, Contract, KafkaSource, Source
 from lakehouse.contracts.rules import implied_rules
 from lakehouse.contracts.spark_schema import comment_of
 
@@ -40,14 +40,12 @@ def as_dict(contract: Contract) -> dict[str, Any]:
 
 
 def _facts(contract: Contract) -> dict[str, str]:
-    source = contract.source
-    days = "the file's time" if source.date_pattern is None else source.date_pattern
     volume = contract.volume
     per = "day" if contract.kind == "event" else "table"
     rows = f"{volume.minimum or 0} to {'any' if volume.maximum is None else volume.maximum} rows per {per} ({volume.severity})" if volume else ""
     return {
         "tables": ", ".join(str(t) for t in (contract.bronze, contract.silver, contract.quarantine)),
-        "source": f"{source.path}/{source.pattern} ({source.format}), day from {days}",
+        "source": _source(contract.source),
         "key": ", ".join(contract.key),
         "event date": f"{contract.event_date}, at most {contract.lateness_days} days late" if contract.event_date else "",
         "winner": f"greatest {', '.join(contract.sequence)}" if contract.sequence else "the last in the source",
@@ -59,6 +57,13 @@ def _facts(contract: Contract) -> dict[str, str]:
         "tags": ", ".join(contract.tags),
         "file": str(contract.file),
     }
+
+
+def _source(source: Source) -> str:
+    if isinstance(source, KafkaSource):
+        return f"topic {source.topic or source.topic_pattern} at {source.brokers} ({source.format}), day from the record's time"
+    days = "the file's time" if source.date_pattern is None else source.date_pattern
+    return f"{source.path}/{source.pattern} ({source.format}), day from {days}"
 
 
 def _column(column: Column) -> dict[str, Any]:

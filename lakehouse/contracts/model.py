@@ -93,6 +93,29 @@ class FileSource:
 
 
 @dataclass(frozen=True)
+class KafkaSource:
+    """Records of Kafka topics: one `topic`, or all whose names match `topic_pattern` (a regular expression) as a whole.
+
+    `brokers` is a list `host:port,…`, or `services` for those that the settings or `lakehouse services` name.
+    `max_records`: most records of one commit.
+    """
+
+    brokers: str
+    format: Literal["json"] = "json"
+    topic: str | None = None
+    topic_pattern: str | None = None
+    max_records: int = 2_000_000
+
+    @property
+    def is_text(self) -> bool:
+        """Whether Bronze keeps raw records (`_payload`) rather than columns."""
+        return self.format == "json"
+
+
+Source = FileSource | KafkaSource  # where the records come from; see `lakehouse.sources.protocol` for what another kind needs
+
+
+@dataclass(frozen=True)
 class Volume:
     """How many rows a partition of the Silver table should have."""
 
@@ -115,7 +138,7 @@ class Contract:
     kind: Kind
     columns: tuple[Column, ...]
     key: tuple[str, ...]
-    source: FileSource
+    source: Source
     start: date
     file: Path
     sequence: tuple[str, ...] = ()

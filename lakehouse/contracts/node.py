@@ -57,6 +57,11 @@ class Node:
         """The mappings in the list under a key."""
         return tuple(Node(v, self.at(key, i), self.report) for i, v in enumerate(self.list(key)) if isinstance(v, dict))
 
+    def property(self, name: str) -> Node:
+        """The value of the custom property of that name; empty when there is none."""
+        holder = next((p for p in self.items("customProperties") if p.text("property") == name), self)
+        return holder.node("value")
+
     def wrong(self, what: str, *keys: Key) -> None:
         """Reports a mistake below."""
         self.report.wrong(self.at(*keys), what)

@@ -36,7 +36,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(_Part):
+class FileOptions(_Part):
     """How the source's files are found and read."""
 
     pattern: StrictStr = Field(default="**/*", min_length=1, description="Glob below the source's folder.")
@@ -50,6 +50,17 @@ class Source(_Part):
     escape: Char = Field(default='"', description="CSV: what stands before a quote inside quotes.")
     nullValue: StrictStr = Field(default="", description="CSV: the text that means no value.")
     multiLine: StrictBool = Field(default=False, description="CSV: quoted fields may hold line breaks. Slower: a file is not split.")
+
+
+class KafkaOptions(_Part):
+    """Which records are read from Kafka."""
+
+    topic: StrictStr | None = Field(default=None, min_length=1, description="The topic.")
+    topicPattern: StrictStr | None = Field(default=None, min_length=1, description="Regular expression that the names of all topics of this table match.")
+    maxRecords: StrictInt = Field(default=2_000_000, ge=1, description="Most records that one commit takes.")
+
+
+Options = FileOptions | KafkaOptions
 
 
 class Partition(_Part):
@@ -87,7 +98,7 @@ class ContractProperties(_Part):
 
     kind: Kind = Field(description="event: partitioned by event date; entity: one row per key.")
     partition: Partition
-    source: Source = Source()
+    source: Options | None = None
     lateness: Lateness = Lateness()
     dedupe: Dedupe | None = None
     scd: Scd = Scd()
@@ -112,8 +123,11 @@ class Implementation(_Part):
 Properties = TypeVar("Properties", ContractProperties, ColumnProperties)
 
 
-def read_properties(model: type[Properties], holder: Node) -> Properties:
-    """The customProperties of a contract or column. What is wrong is reported and left at its default; a required one that is missing stays unset."""
+def read_properties(model: type[Properties], holder: Node, **kinds: type[BaseModel]) -> Properties:
+    """The customProperties of a contract or column. What is wrong is reported and left at its default; a required one that is missing stays unset.
+
+    `kinds`: of a property that can be of several kinds, the one it has to be.
+    """
     values: dict[str, Any] = {}
     for item in holder.items("customProperties"):
         name, vendor = item.text("property"), item.text("vendor")
@@ -125,7 +139,7 @@ def read_properties(model: type[Properties], holder: Node) -> Properties:
         elif name in values:
             item.wrong(f"{name} stands twice in these customProperties", "property")
         else:
-            values[name] = read_model(field.annotation, item.value["value"], item.at("value"), holder.report)
+            values[name] = read_model(kinds.get(name, field.annotation), item.value["value"], item.at("value"), holder.report)
     for name, field in model.model_fields.items():
         if field.is_required() and name not in values:
             holder.wrong(f"needs the property {name!r}: {field.description or (field.annotation.__doc__ if field.annotation else '')}", "customProperties")

@@ -1,26 +1,41 @@
-"""Where a contract's records come from: the standard's `servers` and our property `source`. Not here: listing or reading files (`sources`)."""
+"""Where a contract's records come from: the standard's `servers` and our property `source`. Not here: looking at sources or reading them (`sources`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from lakehouse.contracts.kafka import read_kafka
 from lakehouse.contracts.mistakes import not_one_of
 from lakehouse.contracts.model import FileSource
+from lakehouse.contracts.model import Source as AnySource
 from lakehouse.contracts.node import Node
-from lakehouse.contracts.profile import Source
+from lakehouse.contracts.profile import FileOptions, KafkaOptions, Options
 from lakehouse.contracts.regexes import check_date_pattern
 
 FORMATS = ("json", "csv", "parquet", "avro")
 TYPES = {"local": "path", "s3": "location", "azure": "location", "custom": "location"}
+STREAMS = ("kafka",)
 _CSV_ONLY = ("delimiter", "quote", "escape", "nullValue", "multiLine")
 _SPOKEN = {"jsonl": "json", "ndjson": "json", "json lines": "json", "jsonlines": "json", "tsv": "csv", "pq": "parquet"}
 
 
-def read_source(contract: Node, source: Source) -> FileSource | None:
+def options_model(contract: Node) -> type[Options]:
+    """What the property `source` has to be, by the type of the server."""
+    server = _landing(contract, tell=False)
+    return {"kafka": KafkaOptions}.get(server.text("type") or "", FileOptions) if server else FileOptions
+
+
+def read_source(contract: Node, options: Options | None) -> AnySource | None:
     """The source, or None after reporting why there is none."""
     server = _landing(contract)
     if server is None:
         return None
+    if server.text("type") == "kafka":
+        return read_kafka(contract, server, options if isinstance(options, KafkaOptions) else KafkaOptions())
+    return _read_files(contract, server, options if isinstance(options, FileOptions) else FileOptions())
+
+
+def _read_files(contract: Node, server: Node, source: FileOptions) -> FileSource | None:
     path, form = _path(server), _format(server)
     options = _options(contract, source, form)
     if path is None or form is None:
@@ -28,15 +43,17 @@ def read_source(contract: Node, source: Source) -> FileSource | None:
     return FileSource(path=path, format=form, **options)
 
 
-def _landing(contract: Node) -> Node | None:
+def _landing(contract: Node, *, tell: bool = True) -> Node | None:
     servers = contract.items("servers")
     named = [s for s in servers if s.text("server") == "landing"]
     if len(named) == 1 or (not named and len(servers) == 1):
         return (named or list(servers))[0]
+    if not tell:
+        return None
     if "servers" not in contract.value or not servers:
         contract.wrong("'servers' is missing: it says where the files are, such as {server: landing, type: local, path: sales/orders, format: csv}")
     else:
-        contract.wrong(f"{'several servers are' if named else 'no server is'} named 'landing', the one that the files come from", "servers")
+        contract.wrong(f"{'several servers are' if named else 'no server is'} named 'landing', the one that the records come from", "servers")
     return None
 
 
@@ -45,7 +62,7 @@ def _path(server: Node) -> str | None:
     if kind is None:
         return None
     if kind not in TYPES:
-        server.wrong(f"servers of type {kind!r} are not read by this version. Allowed: {', '.join(TYPES)}", "type")
+        server.wrong(f"servers of type {kind!r} are not read by this version. Allowed: {', '.join((*TYPES, *STREAMS))}", "type")
         return None
     key = TYPES[kind]
     path = server.text(key)
@@ -98,9 +115,8 @@ def _format(server: Node) -> Any:
     return form
 
 
-def _options(contract: Node, source: Source, form: str | None) -> dict[str, Any]:
-    holder = next((p for p in contract.items("customProperties") if p.text("property") == "source"), contract)
-    value = holder.node("value")
+def _options(contract: Node, source: FileOptions, form: str | None) -> dict[str, Any]:
+    value = contract.property("source")
     for key in (k for k in _CSV_ONLY if k in value.value):
         if form not in ("csv", None):
             value.wrong(f"is for CSV, and the source's format is {form}", key)

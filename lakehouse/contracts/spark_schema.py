@@ -9,9 +9,9 @@ from lakehouse.tables import Field
 _MASKS = {"sha256": "SHA-256 of the source's value", "redact": "Blacked out", "null": "Always empty: hidden"}
 
 
-_SOURCE = Field("_source", "string", "Path of the file that the record came from, below the source's folder.")
-_POSITION = Field("_source_position", "bigint", "Row in the file, where the format has one.")
-_TIME = Field("_source_time", "timestamp", "When the file was last modified.")
+_SOURCE = Field("_source", "string", "Where the record came from: the file's path below the source's folder, topic and partition, or table.")
+_POSITION = Field("_source_position", "bigint", "Where it stood there: row in the file (where the format has one), offset.")
+_TIME = Field("_source_time", "timestamp", "When the file was last modified, or the record was sent.")
 _DATE = Field("_source_date", "date", "The Bronze day: which day's delivery the record came with.")
 _INGESTED = Field("_ingested_at", "timestamp", "When the platform took the record in.")
 

@@ -18,7 +18,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.contracts.node import Node
 from lakehouse.contracts.profile import ContractProperties, read_properties
 from lakehouse.contracts.promises import read_freshness, read_quality
-from lakehouse.contracts.source import read_source
+from lakehouse.contracts.source import options_model, read_source
 
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}\Z")
@@ -29,7 +29,7 @@ VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)
 def read_contract(root: Node, file: Path) -> Contract | None:
     """The contract that a file says, or None after reporting what is wrong with it."""
     name, domain = _names(root, file)
-    properties = read_properties(ContractProperties, root)
+    properties = read_properties(ContractProperties, root, source=options_model(root))
     source = read_source(root, properties.source)
     table = _schema(root, name)
     declared = _columns(table)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 import fsspec
@@ -28,6 +28,7 @@ _MAINTENANCE = (
 )
 
 Day = date | None  # None: the partition of rows without a usable date
+Position = int | str  # how far a source has been read: an offset, a cursor as text
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Note:
     """What a commit says of itself (Delta's `userMetadata`): the progress of the table it belongs to.
 
     `consumed` maps a source table to its Delta table id and the version up to which this table holds it.
-    `planned` is the version the writer planned from; `recordless` the source files that were read and held no record (path → size, milliseconds).
+    `planned` is the version the writer planned from; `recordless` the source files that were read and held no record (path → size, milliseconds);
+    `positions` how far each part of a source has been read, where rows alone don't tell it (see `sources.protocol`).
     """
 
     run: str
@@ -43,6 +45,7 @@ class Note:
     planned: int
     consumed: dict[str, tuple[str, int]] = field(default_factory=dict)
     recordless: dict[str, tuple[int, int]] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The note as the commit carries it."""
@@ -59,7 +62,7 @@ class Note:
             return None
         consumed = {table: (str(source), int(version)) for table, (source, version) in found.get("consumed", {}).items()}
         recordless = {path: (int(size), int(millis)) for path, (size, millis) in found.get("recordless", {}).items()}
-        return Note(str(found["run"]), str(found["contract"]), int(found["planned"]), consumed, recordless)
+        return Note(str(found["run"]), str(found["contract"]), int(found["planned"]), consumed, recordless, dict(found.get("positions", {})))
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,10 @@ class TableState:
         entry = self.note.consumed.get(str(source.table)) if self.note else None
         return entry[1] if entry and entry[0] == source.id and entry[1] <= source.version else None
 
+    def after(self, version: int, note: Note) -> Self:
+        """The state that a commit of the platform's on this one has made."""
+        return replace(self, version=version, transaction=self.transaction + 1, note=note)
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -92,11 +99,11 @@ class Changes:
         return self.appended | self.replaced
 
 
-def open_table(table: Table) -> DeltaTable | None:
-    """The table at its newest version, or None when there is none."""
+def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
+    """The table at a version (None: the newest), or None when there is no table."""
     location = table.location(settings().warehouse)
     try:
-        return DeltaTable(location)
+        return DeltaTable(location, version=version)
     except TableNotFoundError:
         return None
 

@@ -17,9 +17,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Contract, FileSource
 from lakehouse.silver.types import Source, typed
-from lakehouse.sources.records import split_header
+from lakehouse.sources.files.records import split_header
 
 ORIGIN = ("_source", "_source_position", "_source_time", "_source_date", "_ingested_at")
 _FIELDS = "_fields"  # map of field name → raw text, for text formats
@@ -79,6 +79,7 @@ def _json_fields(bronze: DataFrame) -> DataFrame:
 def _csv_fields(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> DataFrame:
     """`_fields`: the values by the names in the record's own header, NULL when it has not as many values as its header has names."""
     source, fields = contract.source, F.lit(None).cast("map<string,string>")
+    assert isinstance(source, FileSource), "only files are CSV"
     options = {"sep": source.delimiter, "quote": source.quote, "escape": source.escape, "nullValue": source.null_value, "columnNameOfCorruptRecord": "_corrupt"}
     rows = bronze.select(*ORIGIN, "_payload", "_header")
     for n, header in enumerate(headers):

@@ -1,4 +1,15 @@
-"""What can be read, and what is new there. One module per kind of source; each gives DataFrames of raw records with the envelope.
+"""Where records come from, one folder for each kind of source. Here: which kind a contract has. Not here: what records mean (`silver`)."""
 
-Not here: what has been taken in already (`bronze`), what a record means (`silver`).
-"""
+from lakehouse.contracts.model import Contract, FileSource, KafkaSource
+from lakehouse.errors import SourceError
+from lakehouse.sources.files import Files
+from lakehouse.sources.protocol import Source
+
+
+def source_of(contract: Contract) -> Source:
+    """The contract's source."""
+    match contract.source:
+        case FileSource() as files:
+            return Files(contract, files)
+        case KafkaSource() as kafka:
+            raise SourceError(f"{contract.name} comes from Kafka ({kafka.brokers}), which this version declares but does not read yet.")

@@ -137,7 +137,7 @@ def test_nothing_new_means_no_commit_and_no_spark_job(lake: Lake) -> None:
     versions = [lake.version(t) for t in (contract.bronze, contract.silver, contract.quarantine)]
     ingested = ingest(None, contract, "again")  # type: ignore[arg-type]  # without a session, a Spark job would fail
     built = build.increment(None, contract, "again")  # type: ignore[arg-type]
-    assert (ingested.files, built.changed) == (0, False)
+    assert (ingested.amount.files, built.changed) == (0, False)
     assert [lake.version(t) for t in (contract.bronze, contract.silver, contract.quarantine)] == versions
 
 
@@ -205,6 +205,24 @@ def test_of_two_runs_planned_from_one_state_one_commits_and_nothing_is_doubled(l
     monkeypatch.setattr(module, "_write", rival_first)
     ingest(lake.spark, contract, "loser", full=True)
     assert raced
+    check(lake, contract)
+
+
+def test_a_run_that_commits_between_two_portions_of_another_doubles_nothing(lake: Lake) -> None:
+    contract = lake.events()
+    contract = replace(contract, source=replace(contract.source, max_files=1))
+    for name in ("a", "b", "c"):
+        lake.put(f"dt={FIRST}/{name}.json", [{"id": name, "seq": 1, "at": f"{FIRST}T12:00:00Z"}])
+    rivals: list[str] = []
+
+    def rival(_: str) -> None:
+        if not rivals:
+            rivals.append("rival")
+            ingest(lake.spark, contract, "rival", full=True)
+
+    ingest(lake.spark, contract, "loser", full=True, progress=rival)
+    assert rivals
+    assert len(lake.rows(contract.bronze, "_source")) == 3
     check(lake, contract)
 
 

@@ -153,7 +153,7 @@ def test_files_without_records_are_remembered_and_not_read_again(lake: Lake) -> 
     lake.sync(contract)
     version = lake.version(contract.bronze)
     ingested = ingest(lake.spark, contract, "again", full=True)
-    assert (ingested.files, lake.version(contract.bronze)) == (0, version)
+    assert (ingested.amount.files, lake.version(contract.bronze)) == (0, version)
 
 
 def test_dates_out_of_range_are_kept_findable_and_make_no_partition(lake: Lake) -> None:

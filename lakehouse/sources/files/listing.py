@@ -1,6 +1,6 @@
 """Files in a folder or an object store: listing them, and their date, size and time.
 
-Listing goes through fsspec and touches no Spark. Not here: reading their records (`sources.records`), what is already in (`bronze.ledger`).
+Listing goes through fsspec and touches no Spark. Not here: reading their records (`records`), what is already in (`ledger`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import fsspec
 from fsspec.utils import glob_translate
 
-from lakehouse.contracts.model import Contract, FileSource
+from lakehouse.contracts.model import FileSource
 from lakehouse.errors import SourceError
 from lakehouse.settings import settings
 
@@ -57,12 +57,12 @@ def root_of(source: FileSource) -> str:
     return f"{settings().landing.rstrip('/')}/{source.path.strip('/')}"
 
 
-def list_files(contract: Contract, since: date | None = None) -> Listing:
-    """The files of a contract's source; with `since`, without descending into folders of earlier days.
+def list_files(source: FileSource, start: date, since: date | None = None) -> Listing:
+    """The files of a source whose days begin with `start`; with `since`, without descending into folders of earlier days.
 
     Raises `SourceError` when the folder is not there.
     """
-    source, root = contract.source, root_of(contract.source)
+    root = root_of(source)
     match, files, hidden = _compiled(source.pattern).match, [], []
     for path, size, millis in _walk(root, source, since):
         if not match(path):
@@ -72,20 +72,20 @@ def list_files(contract: Contract, since: date | None = None) -> Listing:
             if size and not name.endswith(".crc"):
                 hidden.append(path)
             continue
-        day = day_of(contract, path, millis)
+        day = day_of(source, start, path, millis)
         if since is None or day is None or day >= since:
             files.append(SourceFile(path, size, millis, day))
     return Listing(root, tuple(sorted(files, key=lambda f: (f.day or date.min, f.path))), tuple(sorted(hidden)))
 
 
-def day_of(contract: Contract, path: str, millis: int) -> date | None:
+def day_of(source: FileSource, start: date, path: str, millis: int) -> date | None:
     """The Bronze day of a file: from its path or its modification time (UTC), None when it is out of the contract's range.
 
     The range is decided by the file alone, never by today: from the contract's start to the day after the file's own time.
     """
     modified = (EPOCH + timedelta(milliseconds=millis)).date()
-    day = _path_day(contract.source.date_pattern, path) if contract.source.date_pattern else modified
-    return day if day is not None and contract.start <= day <= modified + timedelta(days=1) else None
+    day = _path_day(source.date_pattern, path) if source.date_pattern else modified
+    return day if day is not None and start <= day <= modified + timedelta(days=1) else None
 
 
 def _path_day(pattern: str | None, path: str) -> date | None:

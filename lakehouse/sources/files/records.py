@@ -1,7 +1,7 @@
 """The records of files as DataFrames: raw lines for text formats, columns for typed ones, and the envelope on each.
 
 Nothing is interpreted here. Files that can't be read are named, never skipped in silence.
-Not here: which files (`sources.files`), what a record means (`silver`).
+Not here: which files (`listing`), what a record means (`silver`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from datetime import date
 from functools import partial, reduce
 from urllib.parse import unquote
 
@@ -20,39 +20,27 @@ import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakehouse.contracts.model import Contract, FileSource
-from lakehouse.sources.files import SourceFile, root_of
+from lakehouse.contracts.model import FileSource
+from lakehouse.sources.files.listing import SourceFile, root_of
+from lakehouse.sources.protocol import Unreadable
 
-ENVELOPE = ("_source", "_source_position", "_source_time", "_source_size", "_ingested_at", "_source_date")
 _BOM = "\ufeff"
 _RAW = {"json": ["_payload"], "csv": ["_payload", "_header"]}
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A file that can't be read, and why."""
+def read(
+    spark: SparkSession, source: FileSource, start: date, files: Sequence[SourceFile]
+) -> tuple[DataFrame | None, tuple[SourceFile, ...], tuple[Unreadable, ...]]:
+    """The records of these files (None when none could be opened), the files that they are of, and those that can't be opened.
 
-    path: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Records to take in: None when no file could be opened. `files` are those in it."""
-
-    rows: DataFrame | None
-    files: tuple[SourceFile, ...]
-    unreadable: tuple[Unreadable, ...]
-
-
-def read(spark: SparkSession, contract: Contract, files: Sequence[SourceFile]) -> Batch:
-    """The records of these files. Columns: `_payload` (and `_header` for CSV) or the files' own, then the envelope."""
-    source, root = contract.source, root_of(contract.source)
+    Columns: `_payload` (and `_header` for CSV) or the files' own, then the envelope. `start`: the first day there is.
+    """
+    root = root_of(source)
     look = {"csv": partial(_header, source, root), "parquet": partial(_parquet_schema, root)}.get(source.format)
     kinds, bad = _by_kind(files, look)
-    frames = [_frame(spark, contract, root, kind, group) for kind, group in kinds.items()]
+    frames = [_envelope(_raw(spark, source, root, kind, group), source, start, root) for kind, group in kinds.items()]
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=not source.is_text), frames) if frames else None
-    return Batch(rows, tuple(f for group in kinds.values() for f in group), tuple(bad))
+    return rows, tuple(f for group in kinds.values() for f in group), tuple(bad)
 
 
 def _by_kind(files: Sequence[SourceFile], look: partial[str] | None) -> tuple[dict[str, list[SourceFile]], list[Unreadable]]:
@@ -98,17 +86,14 @@ def _parquet_schema(root: str, path: str) -> str:
         return str(pq.read_schema(file).remove_metadata())
 
 
-def _frame(spark: SparkSession, contract: Contract, root: str, kind: str, files: Sequence[SourceFile]) -> DataFrame:
-    source = contract.source
+def _raw(spark: SparkSession, source: FileSource, root: str, kind: str, files: Sequence[SourceFile]) -> DataFrame:
     paths = [re.sub(r"([\\{}\[\]*?])", r"\\\1", f"{root}/{f.path}") for f in files]  # Spark takes a path for a glob
     if source.format == "json":
-        raw = _lines(spark, paths)
-    elif source.format == "csv":
+        return _lines(spark, paths)
+    if source.format == "csv":
         records = _csv_records(spark, source, kind, paths) if source.multi_line else _lines(spark, paths).where(F.col("_payload") != F.lit(kind))
-        raw = records.withColumn("_header", F.lit(kind))
-    else:
-        raw = spark.read.format(source.format).load(paths).withColumn("_meta", F.col("_metadata"))
-    return _envelope(raw, contract, root)
+        return records.withColumn("_header", F.lit(kind))
+    return spark.read.format(source.format).load(paths).withColumn("_meta", F.col("_metadata"))
 
 
 def _lines(spark: SparkSession, paths: list[str]) -> DataFrame:
@@ -127,9 +112,9 @@ def _csv_records(spark: SparkSession, source: FileSource, header: str, paths: li
     return table.select(F.coalesce("_corrupt", record).alias("_payload"), F.col("_metadata").alias("_meta"))
 
 
-def _envelope(raw: DataFrame, contract: Contract, root: str) -> DataFrame:
+def _envelope(raw: DataFrame, source: FileSource, start: date, root: str) -> DataFrame:
     """Where each record comes from, and the day it belongs to (see `files.day_of`, which says the same of a file)."""
-    source, below = contract.source, root.removeprefix("file://") + "/"
+    below = root.removeprefix("file://") + "/"
     # What a text format brings is known; asking would make Spark list all files once more.
     columns = _RAW[source.format] if source.is_text else [c for c in raw.columns if c != "_meta"]
     decoded = F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")
@@ -144,7 +129,7 @@ def _envelope(raw: DataFrame, contract: Contract, root: str) -> DataFrame:
         F.current_timestamp().alias("_ingested_at"),
     )
     day, modified = _day(source), F.to_date("_source_time")
-    in_range = (day >= F.lit(contract.start)) & (day <= F.date_add(modified, 1))
+    in_range = (day >= F.lit(start)) & (day <= F.date_add(modified, 1))
     return placed.withColumn("_source_date", F.when(in_range, day))
 
 

@@ -1,6 +1,6 @@
 """Which files a Bronze table already holds, read from the table itself; so progress can't disagree with the data.
 
-Reads three dictionary-encoded columns of the partitions in question, without Spark. Not here: what to do about it (`ingest`).
+Reads three dictionary-encoded columns of the partitions in question, without Spark. Not here: what to do about it (`bronze.ingest`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lakehouse.engine.metadata import Day, Note
-from lakehouse.sources.files import SourceFile
+from lakehouse.sources.files.listing import SourceFile
 
 if TYPE_CHECKING:  # only its name: the engine alone opens tables
     from deltalake import DeltaTable

@@ -1,0 +1,144 @@
+"""Files as a source: what is new is a listing held against the table's own ledger; a portion is a bounded number of files.
+
+Here: what is new, and how it is cut into portions. Not here: listing (`listing`), what the table holds (`ledger`), reading (`records`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from lakehouse.contracts.model import Contract, FileSource
+from lakehouse.engine import metadata
+from lakehouse.engine.metadata import Day, TableState
+from lakehouse.errors import SourceShrank
+from lakehouse.sources.files.ledger import Difference, Entry, compare, newest_day, read_ledger
+from lakehouse.sources.files.listing import SourceFile, list_files, root_of
+from lakehouse.sources.files.records import blamed, read
+from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable, envelope
+from lakehouse.tables import Field
+
+_ENVELOPE = (
+    *envelope("Path of the file below the source's folder.", "Row in the file, where the format has one.", "When the file was last modified."),
+    Field("_source_size", "bigint", "Bytes of the file."),
+)
+
+
+@dataclass(frozen=True)
+class FilePortion(Portion):
+    """Files to read together. `changed`: they were read before, and their rows are replaced."""
+
+    contract: Contract
+    source: FileSource
+    files: tuple[SourceFile, ...]
+    changed: bool = False
+
+    @property
+    def amount(self) -> Amount:
+        """Files and bytes."""
+        return Amount(files=len(self.files), bytes=sum(f.size for f in self.files))
+
+    @property
+    def days(self) -> frozenset[Day]:
+        """The files' days."""
+        return frozenset(f.day for f in self.files)
+
+    @property
+    def replaces(self) -> str | None:
+        """Only the changed files' own rows: a neighbour that vanished from the source stays."""
+        if not self.changed:
+            return None
+        paths = ", ".join("'" + f.path.replace("\\", "\\\\").replace("'", "\\'") + "'" for f in self.files)
+        return f"_source in ({paths})"
+
+    def read(self, spark: SparkSession) -> Batch:
+        """The records; files that can't be opened are set aside."""
+        rows, files, unreadable = read(spark, self.source, self.contract.start, self.files)
+        return Batch(rows, replace(self, files=files), unreadable)
+
+    def without(self, error: PySparkException) -> tuple[Portion, Unreadable] | None:
+        """Without the file that Spark names."""
+        culprit = blamed(error, self.files)
+        if culprit is None:
+            return None
+        why = str(error).split("JVM stacktrace")[0].strip().splitlines()[0][:300]
+        return replace(self, files=tuple(f for f in self.files if f != culprit)), Unreadable(culprit.path, why)
+
+    def recordless(self) -> Mapping[str, tuple[int, int]]:
+        """The files that were read and held no record, so that they aren't new again."""
+        ledger = read_ledger(metadata.open_table(self.contract.bronze), None, {None, *self.days})
+        return {f.path: f.stamp for f in self.files if f.path not in ledger}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a contract."""
+
+    contract: Contract
+    source: FileSource
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return root_of(self.source)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The raw record of text formats, and the envelope."""
+        raw = (Field("_payload", "string", "The raw record."),) if self.source.is_text else ()
+        header = (Field("_header", "string", "The header line of the record's file."),) if self.source.format == "csv" else ()
+        return (*raw, *header, *_ENVELOPE)
+
+    def look(self, state: TableState | None, *, full: bool = False, force: bool = False) -> Look:
+        """New and changed files. Folders older than the contract's look-back before the newest Bronze day are not listed, unless `full`."""
+        table = metadata.open_table(self.contract.bronze, state.version) if state is not None else None
+        newest = newest_day(table)
+        since = None if full or newest is None else newest - timedelta(days=self.source.lookback_days)
+        listing = list_files(self.source, self.contract.start, since)
+        days: set[Day] = {None, *(f.day for f in listing.files)}
+        # A file dated by its modification time moves to another day when it changes: look for it everywhere.
+        ledger = read_ledger(table, state.note if state else None, None if self.source.date_pattern is None else days)
+        found = compare([f for f in listing.files if f.size], ledger, _days_since(ledger, since))
+        return Look(
+            tuple(self._portions(found)),
+            [(f.path, f.stamp) for f in (*found.new, *found.changed)],
+            tuple(f.path for f in found.changed),
+            found.vanished,
+            listing.hidden,
+        )
+
+    def _portions(self, found: Difference) -> Iterator[Portion]:
+        """Files in portions of bounded number and size, changed ones first."""
+        for files, is_change in ((found.changed, True), (found.new, False)):
+            portion: list[SourceFile] = []
+            size = 0
+            for file in files:
+                if portion and (len(portion) >= self.source.max_files or size + file.size > self.source.max_bytes):
+                    yield FilePortion(self.contract, self.source, tuple(portion), is_change)
+                    portion, size = [], 0
+                portion.append(file)
+                size += file.size
+            if portion:
+                yield FilePortion(self.contract, self.source, tuple(portion), is_change)
+
+    def again(self, state: TableState, days: Collection[date], *, force: bool = False) -> Look:
+        """The files of these days. Raises `SourceShrank` when the table has some that the source no longer has."""
+        listing = list_files(self.source, self.contract.start, min(days))
+        files = tuple(f for f in listing.files if f.day in days and f.size)
+        held = read_ledger(metadata.open_table(self.contract.bronze, state.version), None, set(days))
+        gone = sorted(set(held) - {f.path for f in files})
+        if gone and not force:
+            raise SourceShrank(
+                f"{self.contract.bronze} holds records of {len(gone):,} files that the source no longer has, such as {gone[0]}: a rebuild would lose them.",
+                state=f"{self.contract.bronze} is unchanged.",
+                next_step=f"Put the files back below {self.place}; or, to lose them on purpose, repeat the rebuild with --force.",
+            )
+        return Look((FilePortion(self.contract, self.source, files),), hidden=listing.hidden)
+
+
+def _days_since(ledger: dict[str, Entry], since: date | None) -> set[Day]:
+    return {e.day for e in ledger.values() if e.day and (since is None or e.day >= since)}
