@@ -54,6 +54,8 @@ def open_session(endpoints: Endpoints) -> SparkSession:
     ours = endpoints.pid is not None
     channel = DefaultChannelBuilder(endpoints.connect_url, [("grpc.enable_http_proxy", 0)] if ours else None)  # a proxy can't reach our loopback
     connected = ConnectSession.builder.channelBuilder(channel).create()
+    # PySpark's functions ask "the active session", by itself the first one of the thread, for settings: that one's engine may be gone by now.
+    ConnectSession._default_session = ConnectSession._active_session.session = connected
     session = cast("SparkSession", connected)
     atexit.register(_release, weakref.ref(session), endpoints)
     # Seconds, not the default ten minutes: an embedded engine that went away does not come back under this address.
