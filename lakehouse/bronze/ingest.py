@@ -128,6 +128,8 @@ def _take_in(  # noqa: PLR0913 - a step of `ingest`, told what that knows
                 raise
             portion, culprit = left
             unreadable.append(culprit)
+        finally:
+            batch.close()
     touched = metadata.changes(contract.bronze, planned.version, version, "_source_date")
     days = total.days | batch.portion.days | (touched.days if touched else frozenset())
     total = replace(total, version=version, days=days, amount=total.amount + batch.portion.amount)
@@ -181,6 +183,8 @@ def rebuild(spark: SparkSession, contract: Contract, days: Collection[date], run
             if left is None:
                 raise
             raise _unreadable(contract, (left[1],)) from error
+        finally:
+            batch.close()
         return Ingested(version, frozenset(wanted), batch.portion.amount).seen(look)
     raise WriteConflict(
         f"{contract.bronze} was written by other runs {ATTEMPTS} times while this rebuild tried.", state=f"{contract.bronze} holds what they wrote."

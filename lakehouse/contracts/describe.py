@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from lakehouse.contracts.model import Column, Contract, KafkaSource, Source
+from lakehouse.contracts.model import Column, Contract, KafkaSource, PostgresSource, Source
 from lakehouse.contracts.rules import implied_rules
 from lakehouse.contracts.spark_schema import comment_of
 
@@ -62,6 +62,9 @@ def _facts(contract: Contract) -> dict[str, str]:
 def _source(source: Source) -> str:
     if isinstance(source, KafkaSource):
         return f"topic {source.topic or source.topic_pattern} at {source.brokers} ({source.format}), day from the record's time"
+    if isinstance(source, PostgresSource):
+        how = f"by {source.cursor}, {source.overlap} below the place reached once more" if source.cursor else "in snapshots"
+        return f"table {source.schema}.{source.table} of the database {source.database} at {source.host}:{source.port}, {how}"
     days = "the file's time" if source.date_pattern is None else source.date_pattern
     return f"{source.path}/{source.pattern} ({source.format}), day from {days}"
 

@@ -112,7 +112,34 @@ class KafkaSource:
         return self.format == "json"
 
 
-Source = FileSource | KafkaSource  # where the records come from; see `lakehouse.sources.protocol` for what another kind needs
+@dataclass(frozen=True)
+class PostgresSource:
+    """A table or view of a PostgreSQL database.
+
+    With a `cursor` (a column that grows with every insert and update) what is new is read, and once more what lies up to `overlap` (seconds; of a cursor
+    that is a number, so many numbers) below the place reached; without one the whole table, when it changed and at least `interval` seconds have passed.
+    `parallel`: most connections of one read. `max_records`: about how many rows one commit takes.
+    """
+
+    host: str
+    port: int
+    database: str
+    schema: str
+    table: str
+    cursor: str | None = None
+    overlap: int = 600
+    parallel: int = 4
+    max_records: int = 2_000_000
+    interval: int = 60
+    format: Literal["json"] = "json"  # of a row's text, which the server makes
+
+    @property
+    def is_text(self) -> bool:
+        """Bronze keeps rows as texts (`_payload`)."""
+        return True
+
+
+Source = FileSource | KafkaSource | PostgresSource  # where the records come from; see `lakehouse.sources.protocol` for what another kind needs
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,19 @@ class KafkaOptions(_Part):
     maxRecords: StrictInt = Field(default=2_000_000, ge=1, description="Most records that one commit takes.")
 
 
-Options = FileOptions | KafkaOptions
+class PostgresOptions(_Part):
+    """Which rows are read from PostgreSQL, and how."""
+
+    mode: Literal["cursor", "snapshot"] = Field(description="cursor: what a growing column says is new; snapshot: the whole table, compared with what is in.")
+    table: StrictStr | None = Field(default=None, min_length=1, description="The table or view, where it is not called like the contract.")
+    cursor: StrictStr | None = Field(default=None, min_length=1, description="The table's column that grows with every insert and update.")
+    overlap: StrictInt = Field(default=600, ge=0, description="How far below the place reached is read again, for late commits: seconds, or numbers.")
+    interval: StrictInt = Field(default=60, ge=0, description="Least seconds between two snapshots.")
+    parallel: StrictInt = Field(default=4, ge=1, le=64, description="Most connections that read side by side.")
+    maxRecords: StrictInt = Field(default=2_000_000, ge=1, description="About how many rows one commit takes.")
+
+
+Options = FileOptions | KafkaOptions | PostgresOptions
 
 
 class Partition(_Part):

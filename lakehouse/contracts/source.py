@@ -9,12 +9,13 @@ from lakehouse.contracts.mistakes import not_one_of
 from lakehouse.contracts.model import FileSource
 from lakehouse.contracts.model import Source as AnySource
 from lakehouse.contracts.node import Node
-from lakehouse.contracts.profile import FileOptions, KafkaOptions, Options
+from lakehouse.contracts.postgres import read_postgres
+from lakehouse.contracts.profile import FileOptions, KafkaOptions, Options, PostgresOptions
 from lakehouse.contracts.regexes import check_date_pattern
 
 FORMATS = ("json", "csv", "parquet", "avro")
 TYPES = {"local": "path", "s3": "location", "azure": "location", "custom": "location"}
-STREAMS = ("kafka",)
+SERVERS = ("kafka", "postgresql")
 _CSV_ONLY = ("delimiter", "quote", "escape", "nullValue", "multiLine")
 _SPOKEN = {"jsonl": "json", "ndjson": "json", "json lines": "json", "jsonlines": "json", "tsv": "csv", "pq": "parquet"}
 
@@ -22,7 +23,8 @@ _SPOKEN = {"jsonl": "json", "ndjson": "json", "json lines": "json", "jsonlines":
 def options_model(contract: Node) -> type[Options]:
     """What the property `source` has to be, by the type of the server."""
     server = _landing(contract, tell=False)
-    return {"kafka": KafkaOptions}.get(server.text("type") or "", FileOptions) if server else FileOptions
+    models: dict[str | None, type[Options]] = {"kafka": KafkaOptions, "postgresql": PostgresOptions}
+    return models.get(server.text("type"), FileOptions) if server else FileOptions
 
 
 def read_source(contract: Node, options: Options | None) -> AnySource | None:
@@ -32,6 +34,8 @@ def read_source(contract: Node, options: Options | None) -> AnySource | None:
         return None
     if server.text("type") == "kafka":
         return read_kafka(contract, server, options if isinstance(options, KafkaOptions) else KafkaOptions())
+    if server.text("type") == "postgresql":
+        return read_postgres(contract, server, options if isinstance(options, PostgresOptions) else None)
     return _read_files(contract, server, options if isinstance(options, FileOptions) else FileOptions())
 
 
@@ -62,7 +66,7 @@ def _path(server: Node) -> str | None:
     if kind is None:
         return None
     if kind not in TYPES:
-        server.wrong(f"servers of type {kind!r} are not read by this version. Allowed: {', '.join((*TYPES, *STREAMS))}", "type")
+        server.wrong(f"servers of type {kind!r} are not read by this version. Allowed: {', '.join((*TYPES, *SERVERS))}", "type")
         return None
     key = TYPES[kind]
     path = server.text(key)

@@ -197,6 +197,20 @@ def rows_by_partition(delta: DeltaTable, column: str | None) -> dict[Day, int]:
     return {_day(d): int(n or 0) for d, n in zip(counted[name].to_pylist(), counted["num_records_sum"].to_pylist(), strict=True)}
 
 
+def rows(table: Table, version: int) -> int:
+    """How many rows a version of the table has, from file statistics."""
+    delta = open_table(table, version)
+    return sum(rows_by_partition(delta, None).values()) if delta is not None else 0
+
+
+def greatest(table: Table, version: int, column: str) -> int | None:
+    """The greatest value of a whole number column in a version of the table, from file statistics; None when there is none."""
+    delta = open_table(table, version)
+    actions = pa.table(delta.get_add_actions(flatten=True)) if delta is not None else None
+    name = f"max.{column}"
+    return pc.max(actions[name]).as_py() if actions is not None and actions.num_rows and name in actions.column_names else None
+
+
 def advanced(note: Note | None, run: str, contract: str, planned: int, consumed: dict[str, tuple[str, int]]) -> Note:
     """The next note: everything the last one knew, with what this run consumed on top."""
     base = note or Note(run, contract, planned)

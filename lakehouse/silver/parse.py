@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
-from lakehouse.contracts.model import Contract, FileSource
+from lakehouse.contracts.model import Contract, FileSource, PostgresSource
 from lakehouse.silver.types import Source, typed
 from lakehouse.sources.files.records import split_header
 
@@ -120,6 +120,10 @@ def _source(column: ContractColumn, contract: Contract, raw: DataFrame) -> Sourc
     value = F.col(f"_raw_{column.name}")
     if not contract.source.is_text:
         return Source(value, raw.schema[f"_raw_{column.name}"].dataType.simpleString(), None)
+    if isinstance(contract.source, PostgresSource):
+        # Numbers are texts there already, with all their digits; bytes are written as \x and hexadecimal digits.
+        octets = F.when(value.startswith("\\x"), F.try_to_binary(F.substring(value, 3, 1 << 30), F.lit("hex"))).otherwise(value.cast("binary"))
+        return Source(octets, "binary", None) if column.type == "binary" else Source(value, "string", None)
     name = column.source_field or column.name
     exact = F.expr(f"from_json(_payload, '`{name}` {column.type}').`{name}`") if contract.source.format == "json" else None
     return Source(value, "string", exact)

@@ -22,8 +22,8 @@ Here belongs what Bronze and a source say to each other. Not here: any one kind 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import reduce
 from operator import add
@@ -60,16 +60,21 @@ class Unreadable:
     why: str
 
 
+def _nothing() -> None:
+    """Most batches hold nothing open."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """The records of a portion. Columns: `Source.fields`; of typed formats also the source's own. None: nothing of it could be opened.
 
-    `portion` is what the records are of: the portion without what was `unreadable`.
+    `portion` is what the records are of: the portion without what was `unreadable`. `close` is called when they were written, or could not be.
     """
 
     rows: DataFrame | None
     portion: Portion
     unreadable: tuple[Unreadable, ...] = ()
+    close: Callable[[], None] = field(default=_nothing)
 
 
 class Portion(ABC):

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from lakehouse.contracts.loader import Checked
 from lakehouse.contracts.model import FileSource, MaskPolicy, OnFail
-from lakehouse.contracts.profile import ColumnProperties, ContractProperties, FileOptions, Implementation, KafkaOptions
-from lakehouse.contracts.source import FORMATS, STREAMS, TYPES
+from lakehouse.contracts.profile import ColumnProperties, ContractProperties, FileOptions, Implementation, KafkaOptions, PostgresOptions
+from lakehouse.contracts.source import FORMATS, SERVERS, TYPES
 
 DOC = (Path(__file__).resolve().parents[3] / "docs" / "contracts.md").read_text("utf-8")
 TABLES = "\n".join(line for line in DOC.splitlines() if line.startswith("|"))
@@ -36,17 +36,19 @@ def test_every_key_of_the_profile_is_described_in_a_table(key: str) -> None:
     assert f"`{key}`" in TABLES or f"{{{key}: " in TABLES
 
 
-@pytest.mark.parametrize("value", [*get_args(OnFail), *get_args(MaskPolicy), *FORMATS, *TYPES, *STREAMS])
+@pytest.mark.parametrize("value", [*get_args(OnFail), *get_args(MaskPolicy), *FORMATS, *TYPES, *SERVERS])
 def test_every_allowed_value_is_described(value: str) -> None:
     assert re.search(rf"`[^`]*\b{value}\b[^`]*`", TABLES)
 
 
-@pytest.mark.parametrize(("heading", "model"), [("### `source` of files", FileOptions), ("### `source` of Kafka", KafkaOptions)])
+@pytest.mark.parametrize(
+    ("heading", "model"), [("### `source` of files", FileOptions), ("### `source` of Kafka", KafkaOptions), ("### `source` of PostgreSQL", PostgresOptions)]
+)
 def test_documented_defaults_of_source_are_the_models(heading: str, model: type[BaseModel]) -> None:
     documented = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", DOC.split(heading)[1].split("## ")[0], re.M))
     for name, field in model.model_fields.items():
-        default = FileSource.date_pattern if name == "datePattern" else field.default
-        said = {"empty text": "", "false": "False", "none": "None"}.get(documented[name], documented[name])
+        default = FileSource.date_pattern if name == "datePattern" else "required" if field.is_required() else field.default
+        said = {"empty text": "", "false": "False", "none": "None", "the contract's name": "None"}.get(documented[name], documented[name])
         assert said == str(default), name
 
 
