@@ -16,6 +16,32 @@
 
 {#- A predicate that is true on the dates of this run: it filters what a fact reads and bounds what it replaces, so that both are the same days. -#}
 {% macro in_dates(column) %}
-    {%- set dates = run_dates() -%}
+    {{ return(one_of_dates(column, run_dates())) }}
+{% endmacro %}
+
+
+{#-
+    The same for a model whose day is made from its neighbours too: true on the dates of this run, and on the days before and after each that the
+    model's yml declares in `meta.reads_days`. The platform takes from there which days a changed day concerns.
+-#}
+{% macro in_dates_around(column) %}
+    {%- set dates, around = run_dates(), [] -%}
+    {%- if dates is none -%}
+        {{ return(one_of_dates(column, none)) }}
+    {%- endif -%}
+    {%- set reach = (config.get('meta') or {}).get('reads_days') -%}
+    {%- if not reach -%}
+        {%- do exceptions.raise_compiler_error(model.name ~ " reads neighbouring days: declare `meta: {reads_days: {before: …, after: …}}` in its yml.") -%}
+    {%- endif -%}
+    {%- for date in dates -%}
+        {%- for days in range(-reach.before, reach.after + 1) -%}
+            {%- do around.append(modules.datetime.date.fromisoformat(date) + modules.datetime.timedelta(days=days)) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(one_of_dates(column, around | map('string') | unique | sort)) }}
+{% endmacro %}
+
+
+{% macro one_of_dates(column, dates) %}
     {{ return('true' if dates is none else column ~ " in (date '" ~ dates | join("', date '") ~ "')") }}
 {% endmacro %}

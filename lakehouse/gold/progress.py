@@ -18,8 +18,6 @@ from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Note, TableState
 from lakehouse.gold.project import Model
 
-CONTRACT = "dbt"  # marts have dbt's own contract; the note's field names its origin
-
 
 @dataclass(frozen=True)
 class Stale:
@@ -72,7 +70,7 @@ def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], S
         if touched is None:
             return Stale(model, None, f"{source.table} has changed as a whole")
         dates |= touched
-    return Stale(model, frozenset(dates), "Silver has changed on these dates")
+    return Stale(model, model.reach.concerned(dates), "Silver has changed on these dates, or on days that they read")
 
 
 def _touched(contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
@@ -91,11 +89,13 @@ def _touched(contract: Contract, source: TableState, after: int, spark: Callable
 
 
 def notes(models: list[Model], run: str, *, whole: bool) -> dict[str, str]:
-    """The note that each mart's commit will carry. A run of chosen dates promises nothing about the others: it copies what was known."""
+    """The note that each mart's commit will carry; its contract is the model's code. A run of chosen dates promises nothing about the others: it
+    copies what was known.
+    """
     result = {}
     for model in models:
         mart = metadata.state(model.table)
         consumed = {str(s.table): (s.id, s.version) for s in _sources(model).values()} if whole else {}
-        note: Note = metadata.advanced(mart.note if mart else None, f"{run}/{uuid.uuid4().hex[:8]}", CONTRACT, mart.version if mart else -1, consumed)
+        note: Note = metadata.advanced(mart.note if mart else None, f"{run}/{uuid.uuid4().hex[:8]}", model.code, mart.version if mart else -1, consumed)
         result[model.name] = note.to_json()
     return result

@@ -5,12 +5,14 @@ Not here: running dbt (`gold.assets`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,14 +22,39 @@ from lakehouse.tables import Table
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The Silver tables that a model is made from, at whatever distance, and how many days before and after its own each of its days reads."""
+
+    sources: frozenset[str] = frozenset()
+    before: int = 0
+    after: int = 0
+
+    def beyond(self, parents: Iterable[Reach]) -> Reach:
+        """The reach of a model with this one of its own, above these parents."""
+        found = list(parents)
+        sources = self.sources.union(*(p.sources for p in found))
+        return Reach(sources, self.before + max((p.before for p in found), default=0), self.after + max((p.after for p in found), default=0))
+
+    def concerned(self, dates: Iterable[date]) -> frozenset[date]:
+        """The model's days that are made from any of these days of Silver."""
+        return frozenset(d + timedelta(days=n) for d in dates for n in range(-self.after, self.before + 1))
+
+
+@dataclass(frozen=True)
 class Model:
-    """A dbt model that becomes a table or view; `sources` are the Silver tables it is made from, at whatever distance."""
+    """A dbt model that becomes a table or view. `code` changes with its SQL, and with that of the views below it."""
 
     name: str
     schema: str
     materialized: str
     partition: str | None
-    sources: frozenset[str]
+    reach: Reach
+    code: str
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The Silver tables it is made from, at whatever distance."""
+        return self.reach.sources
 
     @property
     def by_day(self) -> bool:
@@ -81,19 +108,25 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     found = json.loads(manifest.read_text())
     nodes = {i: n for i, n in found["nodes"].items() if n["resource_type"] == "model"}
     sources = {i: n["name"] for i, n in found["sources"].items()}
-    resolved: dict[str, frozenset[str]] = {}
+    resolved: dict[str, Reach] = {}
 
-    def reach(unique_id: str) -> frozenset[str]:
+    def reach(unique_id: str) -> Reach:
         if unique_id not in resolved:
             parents = nodes[unique_id]["depends_on"]["nodes"]
-            own = {sources[p] for p in parents if p in sources}
-            resolved[unique_id] = frozenset(own).union(*(reach(p) for p in parents if p in nodes))
+            days = nodes[unique_id]["config"].get("meta", {}).get("reads_days", {})
+            own = Reach(frozenset(sources[p] for p in parents if p in sources), **days)
+            resolved[unique_id] = own.beyond(reach(p) for p in parents if p in nodes)
         return resolved[unique_id]
+
+    def code(unique_id: str) -> str:
+        own = nodes[unique_id]
+        below = sorted(code(p) for p in own["depends_on"]["nodes"] if p in nodes and nodes[p]["config"]["materialized"] in ("view", "ephemeral"))
+        return hashlib.sha256(repr((own["checksum"]["checksum"], below)).encode()).hexdigest()[:12]
 
     for unique_id in nodes:
         reach(unique_id)
     kept = [(i, nodes[i]) for i in resolved if nodes[i]["config"]["materialized"] != "ephemeral"]
-    return tuple(Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), resolved[i]) for i, n in kept)
+    return tuple(Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), resolved[i], code(i)) for i, n in kept)
 
 
 def _partition(node: dict[str, dict[str, object]]) -> str | None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -17,18 +14,18 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.contracts.spark_schema import silver_ddl
-from lakehouse.engine.launcher import ensure_engine
 from lakehouse.engine.metadata import changes, open_table
 from lakehouse.tables import Table
+from tests.spark.gold import ROOT, dbt, insert, make_silver, succeed
 
-ROOT = Path(__file__).resolve().parents[2]
 FACTS = (
     "fct_late_orders_daily",
+    "fct_machine_health_5min",
     "fct_machine_health_hourly",
     "fct_production_daily",
     "fct_sales_daily",
     "fct_sales_vs_production_daily",
+    "fct_web_sessions",
     "fct_web_sessions_daily",
 )
 DAYS = (date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3))
@@ -70,20 +67,12 @@ ROWS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def insert(spark: SparkSession, table: str, rows: list[dict[str, Any]]) -> None:
-    names = list(rows[0])
-    values = ", ".join("(" + ", ".join("NULL" if r[n] is None else f"'{r[n]}'" for n in names) + ")" for r in rows)
-    spark.sql(f"INSERT INTO silver.{table} ({', '.join(names)}) VALUES {values}").collect()
-
-
 @pytest.fixture(scope="module")
 def silver(spark: SparkSession) -> Iterator[None]:
     """Small Silver tables with the columns that the contracts give them, technical ones included."""
     contracts = load_contracts(ROOT / "contracts")
     for name, contract in contracts.items():
-        partition = f"PARTITIONED BY ({contract.event_date})" if contract.event_date else ""
-        columns = silver_ddl(contract).replace(" NOT NULL", "")
-        spark.sql(f"CREATE TABLE silver.{name} ({columns}) USING delta {partition}").collect()
+        make_silver(spark, contract)
         insert(spark, name, ROWS[name])
     yield
     for schema, names in (("gold", [*FACTS, "dim_customer", "dim_machine", "dim_product"]), ("silver", list(contracts))):
@@ -94,21 +83,6 @@ def silver(spark: SparkSession) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dbt_target")
-
-
-def dbt(target: Path, *arguments: str, project: Path = ROOT / "dbt_project", **variables: Any) -> subprocess.CompletedProcess[str]:
-    """One dbt run; `variables` reach it as the platform passes them, through the environment."""
-    endpoints = ensure_engine()
-    env = {**os.environ, "DBT_LAKEHOUSE_HOST": endpoints.thrift_host, "DBT_LAKEHOUSE_PORT": str(endpoints.thrift_port)}
-    env |= {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target), "DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(project)}
-    env |= {f"DBT_LAKEHOUSE_{name.upper()}": json.dumps(value) for name, value in variables.items()}
-    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
-
-
-def succeed(done: subprocess.CompletedProcess[str]) -> str:
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +167,7 @@ def test_a_run_of_some_days_reads_and_replaces_these_days_only(spark: SparkSessi
 
 def test_a_day_without_rows_any_more_is_emptied(spark: SparkSession, built: str, target: Path) -> None:
     spark.sql("DELETE FROM silver.web_click WHERE event_date = DATE'2026-11-01'").collect()
-    succeed(dbt(target, "run", "--select", "fct_web_sessions_daily", dates=["2026-11-01"]))
+    succeed(dbt(target, "run", "--select", "fct_web_sessions*", dates=["2026-11-01"]))
     assert [r["date_day"] for r in rows(spark, "fct_web_sessions_daily")] == [DAYS[1], DAYS[2]]
 
 

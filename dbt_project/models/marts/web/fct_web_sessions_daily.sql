@@ -2,7 +2,8 @@ with
 
 sessions as (
 
-    select * from {{ ref('int_web_sessions') }}
+    select * from {{ ref('fct_web_sessions') }}
+    where {{ in_dates('date_day') }}
 
 ),
 
