@@ -10,7 +10,8 @@
     │   └── SourceShrank           a rebuild would replace a partition with less than it holds
     ├── WriteConflict              another run committed first, again and again
     ├── RowRuleFailed              a row breaks a rule whose onFail is `fail`
-    └── DataError                  a table is not in the state its reader needs
+    ├── DataError                  a table is not in the state its reader needs
+    └── AlertError                 a receiver of alerts could not be told
 
 Here belong the classes and how they print. Not here: catching, logging, exit codes (see `cli`).
 """
@@ -67,3 +68,7 @@ class RowRuleFailed(LakehouseError):
 
 class DataError(LakehouseError):
     """A table is not in the state its reader needs."""
+
+
+class AlertError(LakehouseError):
+    """A receiver of alerts could not be told; it is tried again."""

@@ -10,8 +10,9 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakehouse.errors import SettingsError
@@ -38,6 +39,13 @@ class Settings(BaseSettings):
     engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
     engine_start_timeout: int = Field(default=120, ge=5, description="Seconds to wait until both doors of the embedded engine are open.")
 
+    alert_webhooks: dict[str, SecretStr] = Field(
+        default={}, description="Where alerts are posted, as JSON: a channel of the contracts' `support`, or `*` for all others, to a webhook's URL."
+    )
+    alert_smtp: SecretStr | None = Field(default=None, description="Mail server for alerts: `smtp://` or `smtps://`, then `user:password@host:port`.")
+    alert_from: str = Field(default="lakehouse@localhost", description="Sender of these mails.")
+    alert_to: str = Field(default="", description="Address for what has no owner; owners in contracts get their own.")
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         fill = object.__setattr__  # the object is frozen for everybody else
@@ -49,6 +57,12 @@ class Settings(BaseSettings):
             fill(self, name, value if "://" in value else str(Path(value).expanduser().absolute()))
         if self.engine == "remote" and not (self.connect_url and self.thrift_host):
             raise ValueError("LAKEHOUSE_ENGINE=remote needs LAKEHOUSE_CONNECT_URL and LAKEHOUSE_THRIFT_HOST (and LAKEHOUSE_THRIFT_PORT where it is not 10000)")
+        for name, urls, schemes in (
+            ("WEBHOOKS", self.alert_webhooks.values(), ("http", "https")),
+            ("SMTP", filter(None, [self.alert_smtp]), ("smtp", "smtps")),
+        ):
+            if any(urlsplit(u.get_secret_value()).scheme not in schemes or not urlsplit(u.get_secret_value()).hostname for u in urls):
+                raise ValueError(f"LAKEHOUSE_ALERT_{name} needs URLs that begin with {schemes[0]}:// or {schemes[1]}://")
         return self
 
 

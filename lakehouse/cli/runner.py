@@ -63,7 +63,8 @@ class Session:
         """Execute these assets in one run, and follow it on the terminal. Ctrl-C ends the run; raises `KeyboardInterrupt` then."""
         import dagster as dg
 
-        from lakehouse.cli.failures import failure_of, interrupted
+        from lakehouse.cli.failures import failure_of
+        from lakehouse.failures import interrupted
         from lakehouse.orphans import PROCESS, this_process
 
         selection = [dg.AssetKey(list(k)) for k in keys]
@@ -84,7 +85,7 @@ class Session:
         if any(e.is_step_failure and interrupted(e) for e in done.all_events):
             raise KeyboardInterrupt
         outcome.success = done.success
-        outcome.failures = [found for e in done.all_events if e.is_step_failure for found in [failure_of(e)] if found]
+        outcome.failures = [failure_of(e) for e in done.all_events if e.is_step_failure]
         return outcome
 
 

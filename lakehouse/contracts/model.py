@@ -180,6 +180,7 @@ class Contract:
     description: str = ""
     grain: str = ""
     owners: tuple[str, ...] = ()
+    support: tuple[str, ...] = ()  # channels where its people are reached
     tags: tuple[str, ...] = ()
     raw: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 

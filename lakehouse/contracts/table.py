@@ -72,6 +72,7 @@ def _said(root: Node, table: Node) -> dict[str, Any]:
         "version": _version(root),
         "status": _status(root),
         "owners": _owners(root),
+        "support": tuple(dict.fromkeys(channel for item in root.items("support") if (channel := item.text("channel")))),
         "tags": tuple(dict.fromkeys((*read_tags(root), *read_tags(table)))),
         "description": " ".join((root.node("description").text("purpose") or table.text("description") or "").split()),
         "grain": " ".join((table.text("dataGranularityDescription") or "").split()),

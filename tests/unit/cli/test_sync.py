@@ -14,13 +14,13 @@ import typer
 from typer.testing import CliRunner
 
 from lakehouse.cli import output, status, sync
-from lakehouse.cli.failures import _words
 from lakehouse.cli.lake import Lake, known_table
 from lakehouse.cli.runner import CheckFailed, Outcome
 from lakehouse.cli.steps import Steps
 from lakehouse.cli.summary import show_checks
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.errors import ContractError
+from lakehouse.failures import _words
 from lakehouse.settings import PROJECT, settings
 
 

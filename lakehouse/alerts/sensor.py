@@ -1,0 +1,61 @@
+"""The sensor that tells people what is wrong, once, and when it is over. What each receiver knows is its cursor. Not here: what is wrong (`problems`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from lakehouse.alerts.channels import channels
+from lakehouse.alerts.news import from_plain, news, to_plain
+from lakehouse.alerts.problems import Failed, Lake
+from lakehouse.contracts.model import Contract
+from lakehouse.errors import AlertError
+from lakehouse.settings import settings
+
+SECONDS = 60
+QUIET = timedelta(minutes=10)  # a problem that was not seen for so long is over
+_FIRST_LOOK = timedelta(days=1)  # how far back failed runs are looked for when there is no cursor
+
+
+def alert_sensor(contracts: Mapping[str, Contract], quiet: timedelta = QUIET) -> dg.SensorDefinition:
+    """Looks at runs, checks, data and sources, and tells each receiver what is new to it. A receiver that can't be told is tried again at the next tick."""
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells owners about failed runs, failed checks, old data and broken sources: once, and when it is over. Off except the log, unless set.",
+    )
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        assert context.repository_def is not None
+        lake = Lake(context.instance, context.repository_def.asset_graph, contracts)
+        now = datetime.now(UTC)
+        cursor: dict[str, Any] = json.loads(context.cursor or "{}")
+        known = {step: Failed(**failure) for step, failure in cursor.get("failed", {}).items()}
+        failed, looked_until = lake.failures(known, cursor.get("looked_until", (now - _FIRST_LOOK).timestamp()))
+        present = list(lake.present(failed, now))
+        told: dict[str, Any] = {}
+        said: list[str] = []
+        owners = {owner for p in present for owner in p.owners} | {o for c in contracts.values() for o in c.owners}
+        for channel in channels(settings(), owners, context.log):
+            before = cursor.get("told", {}).get(channel.name, {})
+            message, memory = news(from_plain(before), filter(channel.wants, present), now.timestamp(), quiet.total_seconds())
+            try:
+                if message:
+                    channel.tell(message)
+                    said.append(f"told {channel.name}: {len(message.problems)} new, {len(message.over)} over")
+                told[channel.name] = to_plain(memory)
+            except AlertError as error:
+                context.log.error(error.what)
+                said.append(error.what)
+                told[channel.name] = before
+        state = {"looked_until": looked_until, "failed": {step: asdict(f) for step, f in failed.items()}, "told": told}
+        summary = f"{len(present)} problems" if present else "Nothing is wrong"
+        return dg.SensorResult(skip_reason="; ".join([summary, *said]) + ".", cursor=json.dumps(state))
+
+    return alerts

@@ -1,0 +1,151 @@
+"""The alert sensor on a real Dagster instance: failed runs, failed checks, old data and a missing source reach their owners once, and so does their end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from lakehouse.alerts.sensor import alert_sensor
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.errors import SourceError
+from lakehouse.settings import PROJECT, settings
+from tests.unit.alerts.conftest import SECRET, Received
+
+OWNER = "ada@toys.example"
+SILVER = dg.AssetKey(["silver", "sensor_reading"])
+
+
+class World:
+    """One asset with a check, whose fate the test decides, a contract, and the sensor's memory between ticks."""
+
+    def __init__(self, instance: dg.DagsterInstance, quiet: timedelta) -> None:
+        self.instance, self.cursor, self.contracts = instance, None, load_contracts(PROJECT / "contracts")
+        self.contracts = {"sensor_reading": replace(self.contracts["sensor_reading"], owners=(OWNER,), support=("#toys",))}
+        self.fails, self.passes = False, True
+        self.sensor = alert_sensor(self.contracts, quiet)
+        world = self
+
+        @dg.asset(key=SILVER, check_specs=[dg.AssetCheckSpec("conservation", asset=SILVER)])
+        def build() -> dg.MaterializeResult:  # type: ignore[type-arg]
+            if world.fails:
+                raise SourceError("gateway-2.jsonl can't be read.", state="Nothing was changed.", next_step="Then: lakehouse sync sensor_reading")
+            text = "2 records are lost."
+            return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=world.passes, check_name="conservation", description=text)])
+
+        self.definitions = dg.Definitions(assets=[build])
+
+    def run(self, *, fails: bool = False, passes: bool = True) -> None:
+        self.fails, self.passes = fails, passes
+        self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=self.instance, raise_on_error=False)
+
+    def tick(self) -> str:
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=self.definitions) as context:
+            result = self.sensor(context)
+        assert isinstance(result, dg.SensorResult) and isinstance(result.skip_reason, dg.SkipReason)
+        self.cursor = result.cursor
+        assert SECRET not in f"{result.cursor}{result.skip_reason}"
+        return str(result.skip_reason.skip_message)
+
+
+@pytest.fixture
+def world(home: Path) -> Iterator[World]:
+    (Path(settings().landing) / "factory" / "sensor_reading").mkdir(parents=True)
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(instance, timedelta())
+
+
+def texts(received: Received) -> list[str]:
+    """What was posted and mailed since the last look; both say the same to the same people."""
+    posts, mails = [body["text"] for _, body in received.posts], [str(m.get_payload(decode=True), "utf-8") for _, m in received.mails]
+    assert {to for tos, _ in received.mails for to in tos} <= {OWNER} and {path for path, _ in received.posts} <= {f"/{SECRET}/toys"}
+    assert len(posts) == len(mails)
+    received.posts.clear()
+    received.mails.clear()
+    return posts
+
+
+def test_a_lake_without_problems_says_nothing(world: World, received: Received) -> None:
+    world.run()
+    assert world.tick() == "Nothing is wrong."
+    assert texts(received) == []
+
+
+def test_a_failed_run_is_told_once_with_its_own_advice_and_its_end_once(world: World, received: Received) -> None:
+    world.run(fails=True)
+    world.tick()
+    (text,) = texts(received)
+    assert "silver__sensor_reading failed: gateway-2.jsonl can't be read." in text and "Then: lakehouse sync sensor_reading" in text
+    world.tick()
+    world.run(fails=True)
+    world.tick()
+    assert texts(received) == []
+    world.run()
+    world.tick()
+    (text,) = texts(received)
+    assert "✓ over: silver__sensor_reading failed" in text
+    world.tick()
+    assert texts(received) == []
+
+
+def test_a_failed_check_is_told_once_and_its_end_once(world: World, received: Received) -> None:
+    for _ in range(2):
+        world.run(passes=False)
+        world.tick()
+    (text,) = texts(received)
+    assert "✗ silver/sensor_reading: check conservation failed: 2 records are lost." in text
+    world.run()
+    world.tick()
+    world.tick()
+    (text,) = texts(received)
+    assert "✓ over: silver/sensor_reading: check conservation failed" in text
+
+
+def test_old_data_and_a_missing_source_are_told_in_one_message(world: World, received: Received) -> None:
+    def newest(age: timedelta) -> None:
+        table: dict[str, Any] = {"event_time": pa.array([datetime.now(UTC) - age], pa.timestamp("us", "UTC"))}
+        write_deltalake(Path(settings().warehouse) / "silver/sensor_reading", pa.table(table), mode="overwrite")
+
+    newest(timedelta(hours=40))
+    source = Path(settings().landing) / "factory" / "sensor_reading"
+    source.rmdir()
+    world.tick()
+    (text,) = texts(received)
+    assert text.startswith("*2 new problems: ") and "sensor_reading: its source can't be read" in text and "promised is an age of at most 1 day" in text
+    newest(timedelta(hours=1))
+    source.mkdir()
+    world.tick()
+    (text,) = texts(received)
+    assert text.startswith("*2 over: ")
+
+
+def test_a_receiver_that_does_not_answer_is_told_later_and_the_others_only_once(world: World, received: Received) -> None:
+    world.run(fails=True)
+    received.answer = 500
+    assert "The webhook for #toys answered 500." in world.tick()
+    assert len(received.mails) == 1
+    received.answer = 200
+    world.tick()
+    assert len(received.posts) == len(received.mails) == 1
+
+
+def test_a_run_that_will_be_retried_is_no_news(world: World, received: Received) -> None:
+    world.run(fails=True)
+    (run,) = world.instance.get_runs()
+    world.instance.add_run_tags(run.run_id, {"dagster/will_retry": "true"})
+    world.tick()
+    assert texts(received) == []
+
+
+def test_the_memory_holds_names_and_never_an_address_of_a_server(world: World, received: Received) -> None:
+    world.run(fails=True)
+    world.tick()
+    assert set(json.loads(world.cursor or "")["told"]) == {"log", "webhook *", "webhook #toys", f"mail {OWNER}", "mail operator@toys.example"}
