@@ -1,104 +1,99 @@
-"""`lakehouse backfill`: hand a rebuild of many days to the running daemon and follow it. Not here: a rebuild in this process (`materialize`)."""
+"""`lakehouse backfill`: hand a rebuild of many days to the running daemon and follow it; list, cancel and resume.
+
+Not here: a rebuild in this process (`materialize`), Dagster's records of it (`backfill_group`).
+"""
 
 from __future__ import annotations
 
 import json
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lakehouse.cli import backfill_group
+from lakehouse.cli.backfill_group import GROUP, PRIORITY, Group, Progress
 from lakehouse.cli.background import find
 from lakehouse.cli.failures import failure_of
 from lakehouse.cli.instance import open_instance
-from lakehouse.cli.output import Clock, err, open_log, others_to, out, plural, seconds
-from lakehouse.cli.selection import EVERYTHING, SELECTION_HELP, choose, days_asked, partition_range
+from lakehouse.cli.lake import read_lake
+from lakehouse.cli.output import Clock, age, err, grid, open_log, others_to, out, plural, seconds, show
+from lakehouse.cli.selection import EVERYTHING, SELECTION_HELP, Days, choose, days_asked, partition_range
 from lakehouse.cli.services import CODE, DAEMON
 from lakehouse.cli.steps import Steps
+from lakehouse.cli.undone import Lookout, Only, Todo
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
     import dagster as dg
-    from dagster._core.execution.backfill import PartitionBackfill
+    from pyspark.sql import SparkSession
 
 app = typer.Typer(add_completion=False)
 _POLL = 1.0
 _SHOWN = 3  # failed runs that are told about; the web UI has the rest
+_LISTED = 20
 
 
-_WORDS = {"COMPLETED_SUCCESS": "complete", "COMPLETED_FAILED": "ended with failures", "REQUESTED": "going", "CANCELING": "being cancelled"}
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a backfill has got, in partitions of assets."""
-
-    status: str
-    done: int
-    failed: int
-    total: int
-    runs: int
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.status in ("COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
-
-    @property
-    def good(self) -> bool:
-        """Whether all of it was built."""
-        return self.status in ("COMPLETED", "COMPLETED_SUCCESS") and not self.failed
-
-    @property
-    def text(self) -> str:
-        """One line."""
-        words = f"{self.done:,} of {self.total:,} partitions built, {plural(self.runs, 'run')}"
-        return f"{_WORDS.get(self.status, self.status.lower())}: {words}" + (f", {self.failed:,} failed" if self.failed else "")
-
-
-@app.command(epilog="Example: lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --to 2026-11-20\n\nExample: lakehouse backfill --cancel jlqzxhvm")
+@app.command(
+    epilog="Example: lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --to 2026-11-20\n\n"
+    "Example: lakehouse backfill --from 2026-01-01 --only missing --max-partitions-per-run 30\n\n"
+    "Example: lakehouse backfill --list\n\n"
+    "Example: lakehouse backfill --cancel jlqzxhvm\n\n"
+    "Example: lakehouse backfill --resume jlqzxhvm"
+)
 def backfill(  # noqa: PLR0913 - each is an option of the command
     selection: Annotated[str, typer.Argument(help=SELECTION_HELP, show_default=False)] = EVERYTHING,
     first: Annotated[str | None, typer.Option("--from", metavar="DAY", help="The first day (UTC) to rebuild, YYYY-MM-DD.")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="DAY", help="The last day to rebuild. Default: the newest there is.")] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(
+            metavar="missing|failed|stale",
+            help="Of these days only those that were never built or whose rows are gone; whose last attempt failed; "
+            "or that an older contract or model made, or a mart has not followed.",
+            show_default=False,
+        ),
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option("--max-partitions-per-run", min=1, help="Runs of at most so many days, one after the other. Default: one run.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace Bronze days even if the source has lost files that Bronze still holds.")] = False,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the progress until it is done; or return at once.")] = True,
+    listing: Annotated[bool, typer.Option("--list", help="List the backfills there were, the newest first, instead of starting one.")] = False,
     cancel: Annotated[str | None, typer.Option("--cancel", metavar="ID", help="Cancel this backfill and its runs, instead of starting one.")] = None,
+    resume: Annotated[str | None, typer.Option("--resume", metavar="ID", help="Build what this cancelled or failed backfill left.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> None:
     """Rebuild many days under the running daemon, beside the sensors.
 
-    Needs `lakehouse up`. Ctrl-C stops following, not the backfill.
+    Needs `lakehouse up`. Ctrl-C stops following, not the backfill. Its runs go one by one and after those of the sensors.
     """
-    home = settings().home
-    if cancel is None and first is None:
-        raise typer.BadParameter("Say which days: --from DAY, and --to DAY where it is not the newest.")
+    if sum((listing, cancel is not None, resume is not None, first is not None)) != 1:
+        raise typer.BadParameter("Say which days: --from DAY, and --to DAY where it is not the newest. Or one of --list, --cancel ID, --resume ID.")
     days = days_asked(None, first, last)
-    _need_daemon()
-    clock = Clock()
-    with open_log(home, "backfill.log") as log, others_to(log), open_instance() as instance:
+    if not listing:
+        _need_daemon()
+    with open_log(settings().home, "backfill.log") as log, others_to(log), open_instance() as instance:
         if cancel is not None:
-            _cancel(instance, cancel)
+            backfill_group.find(instance, cancel).cancel(instance)
+            out.print(f"Backfill {cancel} is being cancelled by the daemon, with its runs. What they committed stays.")
             return
-        assert days is not None
         with Steps.waiting("Loading the definitions"):
             from lakehouse.definitions import defs
 
             graph = defs().resolve_asset_graph()
-        chosen = choose(graph, selection)
-        if not chosen.by_day:
-            raise typer.BadParameter(f"{', '.join(chosen.names())}: kept whole, not by day. Rebuild it with: lakehouse materialize {selection}")
-        span = partition_range(graph, chosen, days)
-        identity = uuid.uuid4().hex[:8]
-        instance.add_backfill(_request(instance, graph, identity, (chosen.by_day, chosen.whole), span, force))
-        err.print(f"Backfill {identity}: {plural(len(chosen.keys), 'asset')}, {span[0]} to {span[1]}, handed to the daemon, which looks every half minute.")
-        found = _follow(instance, graph, identity) if follow else _look(instance, graph, identity)
-        _conclude(instance, identity, found, clock, as_json)
-    if follow and not found.good:
+        if listing:
+            _list(instance, graph, as_json)
+            return
+        tags, todo = _left(instance, graph, resume) if resume is not None else (_tags(force), _todo(instance, graph, selection, days, only))
+        if not todo.by_day and not todo.whole:
+            out.print("There is nothing to build." + (f" No chosen day is {only.value}." if only else ""))
+            return
+        good = _start(instance, graph, todo.portions(most), tags, (follow, as_json))
+    if follow and not good:
         raise typer.Exit(1)
 
 
@@ -113,59 +108,75 @@ def _need_daemon() -> None:
         )
 
 
-def _request(  # noqa: PLR0913 - all of what a request says
-    instance: dg.DagsterInstance,
-    graph: dg.AssetGraph,
-    identity: str,
-    chosen: tuple[tuple[dg.AssetKey, ...], tuple[dg.AssetKey, ...]],
-    span: tuple[str, str],
-    force: bool,
-) -> PartitionBackfill:
-    """The same record that the web UI writes."""
-    import dagster as dg
-    from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-    from dagster._core.execution.backfill import PartitionBackfill
-
+def _tags(force: bool) -> dict[str, str]:
     from lakehouse.runs import FORCE
 
-    by_day, whole = chosen
-    subsets = {}
-    for key in by_day:
-        definition = graph.get(key).partitions_def
-        assert definition is not None
-        subsets[key] = definition.subset_with_partition_keys(definition.get_partition_keys_in_range(dg.PartitionKeyRange(*span)))
-    request: PartitionBackfill = PartitionBackfill.from_asset_graph_subset(
-        backfill_id=identity,
-        backfill_timestamp=time.time(),
-        tags={"lakehouse/started_by": "lakehouse backfill", **({FORCE: "true"} if force else {})},
-        dynamic_partitions_store=instance,
-        asset_graph_subset=AssetGraphSubset(subsets, set(whole)),  # type: ignore[call-arg]  # its fields have defaults that mypy can not see
-        title=f"{span[0]} to {span[1]}",
-        description=None,
-        run_config=None,
-    )
-    return request
+    return {"lakehouse/started_by": "lakehouse backfill", **({FORCE: "true"} if force else {})}
 
 
-def _look(instance: dg.DagsterInstance, graph: dg.AssetGraph, identity: str) -> Progress:
-    """How far it has got."""
+def _todo(instance: dg.DagsterInstance, graph: dg.AssetGraph, selection: str, days: Days | None, only: Only | None) -> Todo:
+    """What the options ask for."""
     import dagster as dg
 
-    found = instance.get_backfill(identity)
-    if found is None:
-        raise LakehouseError(f"There is no backfill {identity!r}.", next_step="See them all in the web UI: lakehouse up")
-    data = found.get_asset_backfill_data(graph)
-    counts = [subset.num_partitions_and_non_partitioned_assets for subset in (data.materialized_subset, data.failed_and_downstream_subset, data.target_subset)]
-    runs = instance.get_runs_count(dg.RunsFilter(tags={"dagster/backfill": identity}))
-    return Progress(found.status.value, counts[0], counts[1], counts[2], runs)
+    assert days is not None
+    chosen = choose(graph, selection)
+    if not chosen.by_day:
+        raise typer.BadParameter(f"{', '.join(chosen.names())}: kept whole, not by day. Rebuild it with: lakehouse materialize {selection}")
+    span = partition_range(graph, chosen, days)
+    keys = {key: graph.get(key).partitions_def for key in chosen.by_day}
+    wanted = {key: frozenset(d.get_partition_keys_in_range(dg.PartitionKeyRange(*span))) for key, d in keys.items() if d is not None}
+    if only is None:
+        return Todo(wanted, chosen.whole)
+    with Steps.waiting(f"Looking for what is {only.value}"):
+        return Lookout(instance, graph, read_lake(), _session).undone(chosen, frozenset().union(*wanted.values()), only)
 
 
-def _follow(instance: dg.DagsterInstance, graph: dg.AssetGraph, identity: str) -> Progress:
+def _session() -> SparkSession:
+    from lakehouse.engine.session import connect
+
+    return connect()
+
+
+def _left(instance: dg.DagsterInstance, graph: dg.AssetGraph, name: str) -> tuple[Mapping[str, str], Todo]:
+    """What a backfill that is over has left, and the tags it was started with."""
+    group = backfill_group.find(instance, name)
+    if not group.progress(instance, graph).over:
+        raise LakehouseError(
+            f"Backfill {name} is still going: {group.progress(instance, graph).text}.",
+            state="Nothing was requested.",
+            next_step=f"Wait for it, or: lakehouse backfill --cancel {name}",
+        )
+    kept = {k: v for k, v in (group.parts[0].tags or {}).items() if k.startswith("lakehouse/") and k != GROUP and k not in PRIORITY}
+    return {**kept, "lakehouse/resumes": name}, group.left(graph)
+
+
+def _start(instance: dg.DagsterInstance, graph: dg.AssetGraph, portions: list[Todo], tags: Mapping[str, str], told: tuple[bool, bool]) -> bool:
+    """Request it, follow it where that is wanted, and say how it stands; returns whether all of it was built."""
+    follow, as_json = told
+    clock, name = Clock(), uuid.uuid4().hex[:8]
+    backfill_group.request(instance, graph, name, portions, tags)
+    days, assets = [d for p in portions for d in p.days], {k for p in portions for k in (*p.by_day, *p.whole)}
+    err.print(
+        f"Backfill {name}: {plural(len(assets), 'asset')}, {plural(len(days), 'day')}"
+        + (f" from {days[0]} to {days[-1]}" if days else "")
+        + (f" in {len(portions)} parts" if len(portions) > 1 else "")
+        + ", handed to the daemon, which looks every half minute."
+    )
+
+    def look() -> Progress:
+        return backfill_group.find(instance, name).progress(instance, graph)
+
+    found = _follow(name, look) if follow else look()
+    _conclude(instance, backfill_group.find(instance, name), found, clock, as_json)
+    return found.good
+
+
+def _follow(name: str, look: Callable[[], Progress]) -> Progress:
     """Until it is over; Ctrl-C leaves it to itself."""
     try:
-        return _watch(lambda: _look(instance, graph, identity))
+        return _watch(look)
     except KeyboardInterrupt:
-        err.print(f"Backfill {identity} goes on without this window. Cancel it with: lakehouse backfill --cancel {identity}")
+        err.print(f"Backfill {name} goes on without this window. Cancel it with: lakehouse backfill --cancel {name}")
         raise typer.Exit(130) from None
 
 
@@ -190,28 +201,33 @@ def _watch(look: Callable[[], Progress]) -> Progress:
             last = look()
 
 
-def _cancel(instance: dg.DagsterInstance, identity: str) -> None:
-    from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionStatus
-
-    found = instance.get_backfill(identity)
-    if found is None or found.status in BULK_ACTION_TERMINAL_STATUSES:
-        raise LakehouseError(
-            f"There is no backfill {identity!r} that is going.", state="Nothing was changed.", next_step="See them all in the web UI: lakehouse up"
-        )
-    instance.update_backfill(found.with_status(BulkActionStatus.CANCELING))  # type: ignore[no-untyped-call]
-    out.print(f"Backfill {identity} is being cancelled by the daemon, with its runs. What they committed stays.")
+def _facts(group: Group, found: Progress) -> dict[str, Any]:
+    """A backfill for scripts."""
+    progress = {"status": found.status, "built": found.done, "failed": found.failed, "total": found.total, "runs": found.runs}
+    return {"id": group.name, **progress, "requested": group.requested.isoformat(timespec="seconds"), "days": group.title}
 
 
-def _conclude(instance: dg.DagsterInstance, identity: str, found: Progress, clock: Clock, as_json: bool) -> None:
+def _list(instance: dg.DagsterInstance, graph: dg.AssetGraph, as_json: bool) -> None:
+    found = [(g, g.progress(instance, graph)) for g in backfill_group.groups(instance)[:_LISTED]]
+    if as_json:
+        out.print_json(json.dumps({"backfills": [_facts(g, p) for g, p in found]}))
+        return
+    table = grid("id", "requested", "days", "state")
+    for group, progress in found:
+        table.add_row(group.name, age(group.requested), group.title, progress.text)
+    show(table)
+
+
+def _conclude(instance: dg.DagsterInstance, group: Group, found: Progress, clock: Clock, as_json: bool) -> None:
     import dagster as dg
 
     if as_json:
-        out.print_json(json.dumps({"id": identity, "status": found.status, "built": found.done, "failed": found.failed, "total": found.total}))
+        out.print_json(json.dumps(_facts(group, found)))
         return
-    out.print(f"Backfill {identity}: {found.text}, {seconds(clock())}.")
-    filters = dg.RunsFilter(tags={"dagster/backfill": identity}, statuses=[dg.DagsterRunStatus.FAILURE])
+    out.print(f"Backfill {group.name}: {found.text}, {seconds(clock())}.")
+    filters = dg.RunsFilter(tags=group.filters, statuses=[dg.DagsterRunStatus.FAILURE])
     for run in instance.get_runs(filters, limit=_SHOWN):
         for record in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-            failure = failure_of(record.get_dagster_event())
-            if failure:
-                failure.show(f"run {run.run_id} in the web UI")
+            failure_of(record.get_dagster_event()).show(f"run {run.run_id} in the web UI")
+    if found.over and not found.good:
+        out.print(f"What it left is built by: lakehouse backfill --resume {group.name}")

@@ -33,10 +33,10 @@ class Lake:
             raise AssertionError(f"lakehouse {' '.join(words)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         return done
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, output: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """The same, in the background."""
         command = [sys.executable, "-m", "lakehouse", *words]
-        return subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+        return subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, text=True)
 
     def sql(self, table: str, query: str) -> list[tuple[Any, ...]]:
         """A query over the newest version of a table, which it calls `t`; read from its files by DuckDB."""
