@@ -62,13 +62,16 @@ def age(then: datetime | None, now: datetime | None = None) -> str:
     """How long ago, in the largest unit that tells it."""
     if then is None:
         return "never"
-    passed = int(((now or datetime.now(UTC)) - then).total_seconds())
-    if passed < 0:
-        return "in the future"
+    passed = ((now or datetime.now(UTC)) - then).total_seconds()
+    return "in the future" if passed < 0 else f"{span(passed)} ago"
+
+
+def span(passed: float) -> str:
+    """A stretch of time, in the largest unit that tells it."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if passed >= 2 * size:
-            return f"{passed // size} {unit} ago"
-    return f"{passed} s ago"
+            return f"{int(passed) // size} {unit}"
+    return f"{int(passed)} s"
 
 
 def size(count: int) -> str:

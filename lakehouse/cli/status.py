@@ -17,12 +17,15 @@ from rich.markup import escape
 from lakehouse.bronze.ingest import pending
 from lakehouse.cli.background import find
 from lakehouse.cli.lake import Lake, read_lake
-from lakehouse.cli.output import age, err, grid, out, plural, show, size
+from lakehouse.cli.output import age, err, grid, out, plural, show, size, span
 from lakehouse.cli.services import DAEMON, WEB
+from lakehouse.cli.watch import watch
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import launcher, metadata
+from lakehouse.engine.lag import Lag, lag
 from lakehouse.errors import LakehouseError
-from lakehouse.gold.progress import behind, missing_sources
+from lakehouse.gold.progress import behind, missing_sources, waiting
+from lakehouse.gold.project import Model
 from lakehouse.quality.freshness import newest_data
 from lakehouse.settings import settings
 from lakehouse.sources.protocol import Amount
@@ -33,7 +36,10 @@ app = typer.Typer(add_completion=False)
 
 @dataclass
 class Found:
-    """What is known of one table. `lag` is the distance to its source in words, None when it is current; `problem` keeps it from being known."""
+    """What is known of one table. `lag` is the distance to its source in words, None when it is current; `problem` keeps it from being known.
+
+    `lag_seconds`: how long the oldest record that is not in has waited. `latency_seconds`: the age of the newest data when it was committed.
+    """
 
     layer: str
     table: str
@@ -45,6 +51,9 @@ class Found:
     pending_bytes: int | None = None
     pending_records: int | None = None
     versions_behind: int | None = None
+    lag_records: int | None = None
+    lag_seconds: float | None = None
+    latency_seconds: float | None = None
     stale: bool | None = None
     newest_data: str | None = None
     promised_age_seconds: int | None = None
@@ -57,21 +66,31 @@ class Found:
 def status(
     tables: Annotated[list[str] | None, typer.Argument(help="Only these tables, and the marts made from them. Default: all.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Redraw it every two seconds, with rows a second and latency, until Ctrl-C.")] = False,
 ) -> None:
     """Show every table: rows, version, lag behind its source, freshness against its promise, refused records.
 
-    Read from the tables' logs and the sources' folders: starts neither the engine nor Dagster, and changes nothing.
+    Read from the tables' logs and the sources: starts neither the engine nor Dagster, and changes nothing.
     """
     lake = read_lake().only(tables or [])
+    if watching:
+        watch(lambda: look(lake))
+        return
     now = datetime.now(UTC)
-    found = [*(f for c in lake.contracts.values() for f in _tables(c, now)), *_marts(lake)]
-    found.sort(key=lambda f: (("bronze", "silver", "quarantine", "gold").index(f.layer), f.table))
+    found = look(lake)
     if as_json:
         out.print_json(json.dumps({"home": str(settings().home), "services": _services(), "tables": [asdict(f) for f in found]}))
         return
     _show(found, now)
     for name, state in _services().items():
         err.print(f"{name}: {state}")
+
+
+def look(lake: Lake) -> list[Found]:
+    """What is known of every table, layer by layer."""
+    now = datetime.now(UTC)
+    found = [*(f for c in lake.contracts.values() for f in _tables(c, now)), *_marts(lake)]
+    return sorted(found, key=lambda f: (("bronze", "silver", "quarantine", "gold").index(f.layer), f.table))
 
 
 def _tables(contract: Contract, now: datetime) -> Iterator[Found]:
@@ -124,27 +143,41 @@ def _silver(contract: Contract, found: Found, now: datetime) -> None:
     found.promised_age_seconds = int(contract.freshness.total_seconds())
     found.newest_data = newest.isoformat(timespec="seconds") if newest else None
     found.fresh = newest is not None and now - newest <= contract.freshness
+    if newest is not None and found.last_commit is not None and contract.column(contract.freshness_column or "").type == "timestamp":
+        found.latency_seconds = max((datetime.fromisoformat(found.last_commit) - newest).total_seconds(), 0.0)
 
 
 def _behind(table: Table, source: Table, found: Found) -> None:
-    """Versions between what a table has consumed and its source."""
+    """What of its source a table has not consumed."""
     of, own = metadata.state(source), metadata.state(table)
     if of is None:
         return
     consumed = own.consumed(of) if own else None
     found.versions_behind = of.version - (consumed if consumed is not None else -1)
+    missing = lag(own, of)
+    found.lag_records, found.lag_seconds = missing.records, round(missing.seconds(datetime.now(UTC)), 1)
     if found.versions_behind:
-        found.lag = "not built" if own is None else "to be rebuilt" if consumed is None else plural(found.versions_behind, "version")
+        found.lag = "not built" if own is None else "to be rebuilt" if consumed is None else _waiting(missing)
+
+
+def _waiting(missing: Lag) -> str:
+    records = plural(missing.records, "record") if missing.records else "changes" if missing.records is None else "nothing to add"
+    return f"{records}, {span(missing.seconds(datetime.now(UTC)))}" if missing.since else records
 
 
 def _marts(lake: Lake) -> Iterator[Found]:
     for mart in (m for m in lake.marts if m.materialized != "view"):
 
-        def more(found: Found, mart: Any = mart) -> None:  # noqa: ANN401
+        def more(found: Found, mart: Model = mart) -> None:
             missing = missing_sources(mart)
             found.stale = bool(missing) or behind(mart)
-            if found.stale:
-                found.lag = f"waits for {', '.join(missing)}" if missing else "not built" if found.version is None else "stale"
+            if not found.stale:
+                found.lag_seconds = 0.0
+                return
+            waits = [w for w in waiting(mart) if w.since]
+            found.lag_seconds = round(max((w.seconds(datetime.now(UTC)) for w in waits), default=0.0), 1)
+            since = f"stale, {span(found.lag_seconds)}" if waits else "stale"
+            found.lag = f"waits for {', '.join(missing)}" if missing else "not built" if found.version is None else since
 
         yield _guarded(mart.table, more)
 

@@ -161,24 +161,29 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
 
     Without `column` (an unpartitioned table) a touch is the partition None.
     """
-    location = table.location(settings().warehouse)
-    filesystem, root = fsspec.url_to_fs(location)
     added: set[Day] = set()
     removed: set[Day] = set()
     files: list[str] = []
     for version in range(after + 1, until + 1):
-        path = f"{root}/_delta_log/{version:020d}.json"
-        try:
-            lines = filesystem.cat_file(path).decode().splitlines()
-        except FileNotFoundError:
+        found = actions(table, version)
+        if found is None:
             return None
-        for action in map(json.loads, lines):
+        for action in found:
             for kind, days in (("add", added), ("remove", removed)):
                 body: dict[str, Any] | None = action.get(kind)
                 if body and body.get("dataChange", True):
                     days.add(_day((body.get("partitionValues") or {}).get(column)) if column else None)
                     files += [unquote(body["path"])] * (kind == "add")
     return Changes(frozenset(added - removed), frozenset(removed), tuple(files))
+
+
+def actions(table: Table, version: int) -> list[dict[str, Any]] | None:
+    """What a commit says, action by action; None when it is gone from the log."""
+    filesystem, root = fsspec.url_to_fs(table.location(settings().warehouse))
+    try:
+        return [json.loads(line) for line in filesystem.cat_file(f"{root}/_delta_log/{version:020d}.json").decode().splitlines()]
+    except FileNotFoundError:
+        return None
 
 
 def _day(value: str | date | None) -> Day:

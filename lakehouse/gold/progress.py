@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
+from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import Note, TableState
 from lakehouse.gold.project import Model
 
@@ -38,6 +39,12 @@ def behind(model: Model) -> bool:
     mart = metadata.state(model.table)
     states = _sources(model)
     return mart is None or any(mart.consumed(s) != s.version for s in states.values())
+
+
+def waiting(model: Model) -> list[Lag]:
+    """What of each Silver table the mart has not taken in."""
+    mart = metadata.state(model.table)
+    return [lag(mart, source) for source in _sources(model).values()]
 
 
 def _sources(model: Model) -> dict[str, TableState]:

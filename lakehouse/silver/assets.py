@@ -1,12 +1,14 @@
 """The Silver assets, one for each contract, each with its quarantine. Here: what Dagster shows and asks. Not here: what is done (`silver.build`)."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from lakehouse.contracts.model import Contract
-from lakehouse.engine.metadata import rows_by_partition
+from lakehouse.engine.lag import Lag, lag
+from lakehouse.engine.metadata import rows_by_partition, state
 from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, silver_specs
 from lakehouse.resources import SparkEngine, TableMetadata
 from lakehouse.runs import asset_spec, daily, freshness, rebuilds_everything, report_partitions, requested_days
@@ -71,11 +73,19 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         "conservation": dg.MetadataValue.json([{"bronze_day": str(b.day), **{k: getattr(b, k) for k in _COUNTS}} for b in built.balances]),
         "dates_touched": len(built.dates),
         "delta_version": table.version(),
+        **_lag(contract),
     }
     yield dg.MaterializeResult(asset_key=contract.silver.key, metadata=total, check_results=[v.result(contract.silver.key) for v in verdicts])
     yield dg.MaterializeResult(
         asset_key=contract.quarantine.key, metadata={"dagster/row_count": sum(refused_rows.values()), "by_rule": dg.MetadataValue.json(built.by_rule)}
     )
+
+
+def _lag(contract: Contract) -> dict[str, float]:
+    """What of Bronze is not in, after the run: usually nothing, unless more came while it ran."""
+    bronze, silver = state(contract.bronze), state(contract.silver)
+    missing = lag(silver, bronze) if bronze else Lag()
+    return {"lag_seconds": missing.seconds(datetime.now(UTC)), **({"lag_records": missing.records} if missing.records is not None else {})}
 
 
 _COUNTS = ("rows_in", "applied", "superseded", "refused", "lost")
