@@ -1,12 +1,14 @@
 """The Bronze assets, one for each contract. Here: what Dagster shows and asks. Not here: what is done (`bronze.ingest`)."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from lakehouse.bronze.ingest import Ingested, ingest, rebuild
+from lakehouse.bronze.ingest import Ingested, ingest, pending, rebuild
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.metadata import open_table, rows_by_partition
+from lakehouse.errors import SourceError
 from lakehouse.quality.checks import Verdict, bronze_specs
 from lakehouse.resources import SparkEngine
 from lakehouse.runs import FORCE, asset_spec, daily, report_partitions, requested_days
@@ -48,10 +50,21 @@ def _result(context: dg.AssetExecutionContext, contract: Contract, done: Ingeste
         "files_vanished": len(done.vanished),
         "rows_without_date": rows.get(None, 0),
         "delta_version": table.version() if table is not None else -1,
+        **_lag(contract),
     }
     per_day = {day: {"partition_row_count": rows.get(day, 0)} for day in done.days if day is not None}
     report_partitions(context, contract.start, contract.bronze, per_day)
     return dg.MaterializeResult(asset_key=contract.bronze.key, metadata=metadata, check_results=[_readable(contract, done).result(contract.bronze.key)])
+
+
+def _lag(contract: Contract) -> dict[str, float]:
+    """What the source has by now that is not in. A source that does not answer any more is the sensor's to tell: this run is done."""
+    try:
+        look = pending(contract)
+    except SourceError:
+        return {}
+    waited = look.waited(datetime.now(UTC))
+    return {**{f"lag_{unit}": n for unit, n in asdict(look.amount).items()}, **({"lag_seconds": waited} if waited is not None else {})}
 
 
 def _readable(contract: Contract, done: Ingested) -> Verdict:

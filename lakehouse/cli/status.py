@@ -121,8 +121,10 @@ def _guarded(table: Table, more: Any) -> Found:  # noqa: ANN401
 def _bronze(contract: Contract, found: Found) -> None:
     look = pending(contract)
     found.pending_files, found.pending_bytes, found.pending_records = look.amount.files, look.amount.bytes, look.amount.records
+    found.lag_records, found.lag_seconds = look.amount.records or (0 if not look.portions else None), look.waited(datetime.now(UTC))
     if look.portions:
-        found.lag = _amount(look.amount)
+        waited = f", {span(found.lag_seconds)}" if found.lag_seconds is not None else ""
+        found.lag = _amount(look.amount) + waited
     if look.hidden:
         found.problem = f"{plural(len(look.hidden), 'file')} passed over, such as {look.hidden[0]}: Spark reads no name that begins with '_' or '.'"
 

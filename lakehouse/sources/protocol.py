@@ -24,7 +24,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import reduce
 from operator import add
 from typing import Protocol
@@ -91,6 +91,11 @@ class Portion(ABC):
         return frozenset()
 
     @property
+    def arrived(self) -> datetime | None:
+        """When the oldest of it came to the source, where that is known before it is read."""
+        return None
+
+    @property
     def replaces(self) -> str | None:
         """SQL over the Bronze table: the rows that this portion's records take the place of. None: it only adds."""
         return None
@@ -133,6 +138,15 @@ class Look:
     def amount(self) -> Amount:
         """All portions together."""
         return reduce(add, (p.amount for p in self.portions), Amount())
+
+    @property
+    def arrived(self) -> datetime | None:
+        """When the oldest of them came to the source, where that is known."""
+        return min((p.arrived for p in self.portions if p.arrived), default=None)
+
+    def waited(self, now: datetime) -> float | None:
+        """Seconds for which the oldest has waited: 0 when there is nothing, None when nobody knows."""
+        return (max((now - self.arrived).total_seconds(), 0.0) if self.arrived else None) if self.portions else 0.0
 
     @property
     def days(self) -> frozenset[Day]:

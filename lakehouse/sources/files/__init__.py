@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -17,7 +17,7 @@ from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Day, TableState
 from lakehouse.errors import SourceShrank
 from lakehouse.sources.files.ledger import Difference, Entry, compare, newest_day, read_ledger
-from lakehouse.sources.files.listing import SourceFile, list_files, root_of
+from lakehouse.sources.files.listing import EPOCH, SourceFile, list_files, root_of
 from lakehouse.sources.files.records import blamed, read
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable, envelope
 from lakehouse.tables import Field
@@ -46,6 +46,11 @@ class FilePortion(Portion):
     def days(self) -> frozenset[Day]:
         """The files' days."""
         return frozenset(f.day for f in self.files)
+
+    @property
+    def arrived(self) -> datetime | None:
+        """The oldest file's time."""
+        return EPOCH + timedelta(milliseconds=min(f.millis for f in self.files)) if self.files else None
 
     @property
     def replaces(self) -> str | None:
