@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lakehouse.cli import backfill_group
-from lakehouse.cli.backfill_group import GROUP, PRIORITY, Group, Progress
+from lakehouse.cli.backfill_group import GROUP, Group, Progress
 from lakehouse.cli.background import find
 from lakehouse.cli.failures import failure_of
 from lakehouse.cli.instance import open_instance
@@ -146,7 +146,7 @@ def _left(instance: dg.DagsterInstance, graph: dg.AssetGraph, name: str) -> tupl
             state="Nothing was requested.",
             next_step=f"Wait for it, or: lakehouse backfill --cancel {name}",
         )
-    kept = {k: v for k, v in (group.parts[0].tags or {}).items() if k.startswith("lakehouse/") and k != GROUP and k not in PRIORITY}
+    kept = {k: v for k, v in (group.parts[0].tags or {}).items() if k.startswith("lakehouse/") and k != GROUP}
     return {**kept, "lakehouse/resumes": name}, group.left(graph)
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from dagster._core.execution.backfill import PartitionBackfill
 
 GROUP = "lakehouse/backfill"  # tag: the name that the parts of one backfill share
-PRIORITY = {"dagster/priority": "-1"}  # what sensors ask for goes first
+PRIORITY = "dagster/priority"  # tag of a run: what sensors ask for has 0 and goes first, then the parts of a backfill, the oldest days first
+_PART = " (part "
 _SEE = "See them with: lakehouse backfill --list"
 _WORDS = {"COMPLETED_SUCCESS": "complete", "COMPLETED_FAILED": "ended with failures", "REQUESTED": "going", "CANCELING": "being cancelled"}
 # Of several parts, the first of these says how all of them stand.
@@ -64,7 +65,7 @@ class Group:
     @property
     def title(self) -> str:
         """What it is for."""
-        return str(self.parts[0].title or "")
+        return str(self.parts[0].title or "").partition(_PART)[0]
 
     @property
     def requested(self) -> datetime:
@@ -125,18 +126,18 @@ def request(instance: dg.DagsterInstance, graph: dg.AssetGraph, name: str, porti
         record = PartitionBackfill.from_asset_graph_subset(
             backfill_id=name if len(portions) == 1 else f"{name}-{number + 1:03d}",
             backfill_timestamp=time.time(),
-            tags={GROUP: name, **PRIORITY, **tags},
+            tags={GROUP: name, PRIORITY: str(-1 - number), **tags},
             dynamic_partitions_store=instance,
             asset_graph_subset=AssetGraphSubset(subsets, set(portion.whole)),  # type: ignore[call-arg]  # its fields have defaults that mypy can not see
-            title=_title(portion) + (f" (part {number + 1} of {len(portions)})" if len(portions) > 1 else ""),
+            title=_title(portions) + (f"{_PART}{number + 1} of {len(portions)}: {_title([portion])})" if len(portions) > 1 else ""),
             description=None,
             run_config=None,
         )
         instance.add_backfill(record)
 
 
-def _title(portion: Todo) -> str:
-    days = portion.days
+def _title(portions: list[Todo]) -> str:
+    days = [day for portion in portions for day in portion.days]
     return f"{days[0]} to {days[-1]}" if days else "tables without days"
 
 
