@@ -1,4 +1,4 @@
-"""What starts runs by itself: the sensors that notice new files, the condition by which Gold follows Silver, and the jobs.
+"""What starts runs by itself: the sensors that notice what is new at the sources, the condition by which Gold follows Silver, and the jobs.
 
 Sensors look, without Spark, and ask; only runs write. Not here: what a run does (`bronze`, `silver`, `gold`), by hand (`cli`).
 """
@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Contract, FileSource, KafkaSource, PostgresSource, Source
 from lakehouse.engine import metadata
 from lakehouse.gold.project import Model
 from lakehouse.orphans import end_orphans
+from lakehouse.pauses import Pauses
 from lakehouse.pending import Due, due
 from lakehouse.runs import INCREMENTAL, MODE
 
 TABLES = "lakehouse/tables"  # run tag: the tables an incremental run is for
 RETRY_MINUTES = 10  # a run key holds this long: what a failed run left undone is asked for again after it
 SENSOR_SECONDS = 10
+STREAM_SECONDS = 3
 
 
 def selection(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Model]) -> list[dg.AssetKey]:
@@ -48,33 +50,58 @@ def run_tags(work: Due, contracts: Mapping[str, Contract]) -> dict[str, str]:
     }
 
 
-def file_sensor(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> dg.SensorDefinition:
+def source_sensors(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> list[dg.SensorDefinition]:
+    """One sensor for each kind of source that the contracts have."""
+    kinds = {kind: {name: c for name, c in contracts.items() if isinstance(c.source, kind)} for kind in _SENSORS}
+    return [_source_sensor(*_SENSORS[kind], own, marts) for kind, own in kinds.items() if own or kind is FileSource]
+
+
+def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> dg.SensorDefinition:
     """One incremental run for all tables that have something new, through all layers; none while one is going."""
+    concerned = tuple(m for m in marts if m.sources & set(contracts))
 
     @dg.sensor(
-        name="new_files",
+        name=name,
         target=dg.AssetSelection.all(),
-        minimum_interval_seconds=SENSOR_SECONDS,
+        minimum_interval_seconds=seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks at the sources' folders and starts one incremental run for whatever is new, through Bronze, Silver and Gold.",
+        description=f"Looks at {looks_at} and starts one incremental run for whatever is new, through Bronze, Silver and Gold.",
     )
-    def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        going = context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={MODE: INCREMENTAL}), limit=1)
-        if going and going[0].run_id not in end_orphans(context.instance):
-            return dg.SkipReason(f"Run {going[0].run_id[:8]} is still going; what is new meanwhile is taken by the next.")
-        work = due(contracts.values(), marts)
+    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        going = _going(context, name)
+        if going:
+            return dg.SkipReason(f"Run {going[:8]} is still going; what is new meanwhile is taken by the next.")
+        now, pauses = datetime.now(UTC).timestamp(), Pauses.parse(context.cursor)
+        asked = [c for c in contracts.values() if c.name not in pauses.paused(now)]
+        work = due(asked, concerned)
+        pauses = pauses.after([c.name for c in asked], dict(problem.split(": ", 1) for problem in work.problems), now)
+        if pauses.broken:
+            context.log.warning(str(pauses))
         if work.nothing:
-            return dg.SkipReason("; ".join(work.problems) or "Every table holds all that its source has.")
-        now = datetime.now(UTC)
-        period = int(now.timestamp()) // (60 * RETRY_MINUTES)
+            return dg.SensorResult(skip_reason=str(pauses) or "Every table holds all that its source has.", cursor=pauses.to_json())
         request = dg.RunRequest(
-            run_key=f"{work.fingerprint}/{period}",
-            asset_selection=selection(work, contracts, marts),
+            run_key=f"{work.fingerprint}/{int(now) // (60 * RETRY_MINUTES)}",
+            asset_selection=selection(work, contracts, concerned),
             tags=run_tags(work, contracts),
         )
-        return dg.SensorResult(run_requests=[request], cursor=work.fingerprint)
+        return dg.SensorResult(run_requests=[request], cursor=pauses.to_json())
 
-    return new_files
+    return look
+
+
+_SENSORS: dict[type[Source], tuple[str, int, str]] = {
+    FileSource: ("new_files", SENSOR_SECONDS, "the sources' folders"),
+    PostgresSource: ("new_rows", SENSOR_SECONDS, "the tables' cursors"),
+    KafkaSource: ("new_records", STREAM_SECONDS, "the topics' offsets"),
+}
+
+
+def _going(context: dg.SensorEvaluationContext, sensor: str) -> str | None:
+    """An incremental run that was started by this sensor or by hand and has not ended: its id. Other sensors' runs are of other tables."""
+    runs = context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={MODE: INCREMENTAL}), limit=20)
+    going = [run for run in runs if run.tags.get("dagster/sensor_name", sensor) == sensor]
+    ended = end_orphans(context.instance) if going else []
+    return next((run.run_id for run in going if run.run_id not in ended), None)
 
 
 _UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]

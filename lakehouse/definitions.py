@@ -8,7 +8,7 @@ from __future__ import annotations
 import dagster as dg
 
 from lakehouse.alerts.sensor import alert_sensor
-from lakehouse.automation import automation_sensor, file_sensor, follow_silver
+from lakehouse.automation import automation_sensor, follow_silver, source_sensors
 from lakehouse.bronze.assets import bronze_asset
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.gold.assets import dbt_resource, gold_assets
@@ -30,7 +30,7 @@ def defs() -> dg.Definitions:
             *(silver_asset(c) for c in contracts.values()),
             *gold_assets(contracts, follow_silver),
         ],
-        sensors=[file_sensor(contracts, marts), automation_sensor(), alert_sensor(contracts)],
+        sensors=[*source_sensors(contracts, marts), automation_sensor(), alert_sensor(contracts)],
         resources={**RESOURCES, "dbt": dbt_resource()},
         # Spark is the parallel engine; a process for each step would only cost seconds.
         executor=dg.in_process_executor,

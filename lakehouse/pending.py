@@ -35,15 +35,15 @@ class Due:
         return not self.tables and not self.models
 
 
-def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False) -> Due:
-    """Look at sources and tables, without Spark."""
+def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False, force: bool = False) -> Due:
+    """Look at sources and tables, without Spark. `full` and `force` as in `sources.protocol.Source.look`."""
     tables: list[str] = []
     problems: list[str] = []
     seen: list[object] = []
     days: set[date] = set()
     for contract in contracts:
         try:
-            look = pending(contract, full=full)
+            look = pending(contract, full=full, force=force)
         except LakehouseError as error:
             problems.append(f"{contract.name}: {error.what}")
             continue

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
     engine_start_timeout: int = Field(default=120, ge=5, description="Seconds to wait until both doors of the embedded engine are open.")
 
+    kafka_brokers: str = Field(
+        default="", description="Brokers (`host:port,…`) for contracts whose host is `services`. Default: those of `lakehouse services`."
+    )
+    kafka_options_file: Path | None = Field(default=None, description="File of Kafka client options, such as `sasl.password=…`: TLS and SASL.")
+
     alert_webhooks: dict[str, SecretStr] = Field(
         default={}, description="Where alerts are posted, as JSON: a channel of the contracts' `support`, or `*` for all others, to a webhook's URL."
     )

@@ -60,9 +60,9 @@ def shape(contract: Contract) -> Shape:
     return Shape(source_of(contract).fields, "_source_date", f"What arrived for {contract.name}, as it arrived.")
 
 
-def pending(contract: Contract, *, full: bool = False) -> Look:
+def pending(contract: Contract, *, full: bool = False, force: bool = False) -> Look:
     """What the source has that Bronze lacks; without Spark. Raises `SourceError`."""
-    return source_of(contract).look(metadata.state(contract.bronze), full=full)
+    return source_of(contract).look(metadata.state(contract.bronze), full=full, force=force)
 
 
 def ingest(  # noqa: PLR0913 - the three switches of an increment are its interface

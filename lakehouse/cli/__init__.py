@@ -26,9 +26,10 @@ COMMANDS = {
     "contract": "Check, show and draft data contracts.",
     "quarantine": "See which records were refused, and why.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
+    "services": "Start and stop servers to try things with: a Kafka broker on this machine.",
     "doctor": "Say what is wrong with this installation, and the command that mends it.",
 }
-_MODULES = {"up": "services", "down": "services"}  # where a module has another name than its command
+_MODULES = {"up": "services", "down": "services", "services": "servers"}  # where a module has another name than its command
 
 EPILOG = (
     "Exit codes: 0 done; 1 something failed or was found wrong; 2 the command was not understood; 3 what was asked about does not run; 130 interrupted.\n\n"

@@ -15,7 +15,6 @@ import typer
 
 from lakehouse.cli import backfill_group
 from lakehouse.cli.backfill_group import GROUP, Group, Progress
-from lakehouse.cli.background import find
 from lakehouse.cli.failures import failure_of
 from lakehouse.cli.instance import open_instance
 from lakehouse.cli.lake import read_lake
@@ -25,6 +24,7 @@ from lakehouse.cli.services import CODE, DAEMON
 from lakehouse.cli.steps import Steps
 from lakehouse.cli.undone import Lookout, Only, Todo
 from lakehouse.errors import LakehouseError
+from lakehouse.services.background import find
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:

@@ -59,11 +59,14 @@ QUESTIONS = (
 )
 
 
-@app.command(epilog="Example: lakehouse demo\n\nExample: lakehouse demo --days 14 --scale 2")
+@app.command(epilog="Example: lakehouse demo\n\nExample: lakehouse demo --days 14 --scale 2\n\nExample: lakehouse demo --live --rate 50")
 def demo(
     days: Annotated[int, typer.Option(min=1, help="Days to generate, the last being today (UTC). Files that are there stay, and grow up to today.")] = DAYS,
     scale: Annotated[float, typer.Option(min=0.001, help="Factor for readings, orders, clicks and customers; 1 is 7,000 readings a day.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The dice: another seed gives another business, in another lake.")] = SEED,
+    live_: Annotated[bool, typer.Option("--live", help="Another lake, fed by Kafka while you look: broker, Dagster with sensors, events of now.")] = False,
+    rate: Annotated[float, typer.Option(min=0.1, help="With --live: events a second.")] = 20.0,
+    minutes: Annotated[float | None, typer.Option(help="With --live: for how long. Default: until Ctrl-C.", show_default=False)] = None,
 ) -> None:
     """Generate the files of Mega Awesome Toys, build everything from them, and show what there is.
 
@@ -71,6 +74,11 @@ def demo(
     """
     clock = Clock()
     _check_generator()
+    if live_:
+        from lakehouse.cli.live import live
+
+        live(rate, minutes, seed)
+        return
     lake = read_lake()
     before = Before.of(lake)
     from lakehouse.cli.runner import session

@@ -16,7 +16,6 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
-from lakehouse.cli import background
 from lakehouse.cli.instance import TEMPLATE, dagster_home, prepare
 from lakehouse.cli.output import plural, size
 from lakehouse.cli.services import CODE, DAEMON, SERVICES, WEB
@@ -26,6 +25,7 @@ from lakehouse.engine import aot, catalog, launcher
 from lakehouse.engine.config import engine_config, java_version
 from lakehouse.engine.jars import ensure_jars, jars_folder, read_lock
 from lakehouse.gold.project import is_current
+from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
 
 OLDEST = (3, 11)

@@ -18,14 +18,14 @@ from typing import Annotated
 
 import typer
 
-from lakehouse.cli import background
-from lakehouse.cli.background import Running, find
 from lakehouse.cli.instance import environment, prepare
 from lakehouse.cli.lake import read_lake
 from lakehouse.cli.output import Clock, err, open_log, others_to, out, seconds
 from lakehouse.cli.steps import Steps
 from lakehouse.engine import launcher, process
 from lakehouse.errors import EngineError, LakehouseError
+from lakehouse.services import background
+from lakehouse.services.background import Running, find
 from lakehouse.settings import PROJECT, Settings, settings
 
 app = typer.Typer(add_completion=False)

@@ -15,7 +15,6 @@ import typer
 from rich.markup import escape
 
 from lakehouse.bronze.ingest import pending
-from lakehouse.cli.background import find
 from lakehouse.cli.lake import Lake, read_lake
 from lakehouse.cli.output import age, err, grid, out, plural, show, size, span
 from lakehouse.cli.services import DAEMON, WEB
@@ -27,6 +26,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.gold.progress import behind, missing_sources, waiting
 from lakehouse.gold.project import Model
 from lakehouse.quality.freshness import newest_data
+from lakehouse.services.background import find
 from lakehouse.settings import settings
 from lakehouse.sources.protocol import Amount
 from lakehouse.tables import Table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,10 +41,12 @@ class Passed:
         return list(last.values())
 
 
-@app.command(epilog="Example: lakehouse sync\n\nExample: lakehouse sync sensor_reading --full")
+@app.command(epilog="Example: lakehouse sync\n\nExample: lakehouse sync sensor_reading --full\n\nExample: lakehouse sync --follow 60")
 def sync(
     tables: Annotated[list[str] | None, typer.Argument(help="Only these tables, and the marts made from them. Default: all.", show_default=False)] = None,
     full: Annotated[bool, typer.Option("--full", help="List the sources whole, beyond the days that are usually looked at: finds old files too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on where a stream has lost records that were never read. Only with the tables named.")] = False,
+    follow_: Annotated[float | None, typer.Option("--follow", min=1, help="Go on until nothing has come for so many seconds.", show_default=False)] = None,
 ) -> None:
     """Take in whatever is new in the sources, and bring Silver and Gold up to date.
 
@@ -51,25 +54,33 @@ def sync(
     """
     clock = Clock()
     lake = read_lake().only(tables or [])
-    work = due(lake.contracts.values(), lake.marts, full=full)
+    if force and not tables:
+        raise typer.BadParameter("--force is for single tables: name those that may go on without what was lost.")
+    if follow_ is not None:
+        from lakehouse.cli.following import keep_up
+
+        keep_up(lake, follow_)
+        return
+    work = due(lake.contracts.values(), lake.marts, full=full, force=force)
     if work.nothing:
         _nothing(lake, work, clock)
         return
     from lakehouse.cli.runner import session
+    from lakehouse.runs import FORCE
 
     before = Before.of(lake)
     with session("sync.log", clock) as ready:
-        passed = follow(ready, lake, work, full=full)
+        passed = follow(ready, lake, work, [tag for tag, given in ((FULL, full), (FORCE, force)) if given])
     show_summary(lake, before, passed.runs)
     raise typer.Exit(conclude(passed, clock))
 
 
-def follow(ready: Session, lake: Lake, work: Due, *, full: bool = False) -> Passed:
-    """Run what is due, and look again, until nothing is left, or a pass could not change what is left."""
+def follow(ready: Session, lake: Lake, work: Due, tags: Sequence[str] = ()) -> Passed:
+    """Run what is due, the first time with these tags too, and look again, until nothing is left, or a pass could not change what is left."""
     passed = Passed(problems=work.problems)
     for number in range(PASSES):
         err.print(_announce(work, number))
-        passed.runs.append(_pass(ready, lake, work, full))
+        passed.runs.append(run_pass(ready, lake, work, () if number else tags))
         if not passed.runs[-1].success:
             break
         left = due(lake.contracts.values(), lake.marts)
@@ -79,11 +90,12 @@ def follow(ready: Session, lake: Lake, work: Due, *, full: bool = False) -> Pass
     return passed
 
 
-def _pass(ready: Session, lake: Lake, work: Due, full: bool) -> Outcome:
+def run_pass(ready: Session, lake: Lake, work: Due, tags: Sequence[str] = ()) -> Outcome:
+    """One incremental run of what is due."""
     from lakehouse.automation import run_tags, selection
 
-    tags = {**run_tags(work, lake.contracts), **({FULL: "true"} if full else {})}
-    return ready.run([key.path for key in selection(work, lake.contracts, lake.marts)], tags)
+    every = {**run_tags(work, lake.contracts), **dict.fromkeys(tags, "true")}
+    return ready.run([key.path for key in selection(work, lake.contracts, lake.marts)], every)
 
 
 def _announce(work: Due, number: int) -> str:

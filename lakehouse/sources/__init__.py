@@ -1,7 +1,6 @@
 """Where records come from, one folder for each kind of source. Here: which kind a contract has. Not here: what records mean (`silver`)."""
 
 from lakehouse.contracts.model import Contract, FileSource, KafkaSource, PostgresSource
-from lakehouse.errors import SourceError
 from lakehouse.sources.files import Files
 from lakehouse.sources.postgres import Postgres
 from lakehouse.sources.protocol import Source
@@ -13,6 +12,8 @@ def source_of(contract: Contract) -> Source:
         case FileSource() as files:
             return Files(contract, files)
         case KafkaSource() as kafka:
-            raise SourceError(f"{contract.name} comes from Kafka ({kafka.brokers}), which this version declares but does not read yet.")
+            from lakehouse.sources.kafka import Kafka  # here, since its client library is loaded only where there are topics
+
+            return Kafka(contract, kafka)
         case PostgresSource() as postgres:
             return Postgres(contract, postgres)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from lakehouse.engine.metadata import Day, Note
 from lakehouse.sources.files.listing import SourceFile
+from lakehouse.sources.held import columns, data_files
 
 if TYPE_CHECKING:  # only its name: the engine alone opens tables
     from deltalake import DeltaTable
@@ -40,12 +40,7 @@ class Difference:
 def read_ledger(table: DeltaTable | None, note: Note | None, days: Collection[Day] | None) -> dict[str, Entry]:
     """The files in these partitions (None: all), and those that were read and held no record."""
     entries = {path: Entry(stamp, None) for path, stamp in (note.recordless if note else {}).items()}
-    files = _data_files(table, days) if table is not None else []
-    if not files:
-        return entries
-    fmt = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=["_source"]))
-    for file, day in files:
-        read = ds.dataset(file, format=fmt).to_table(columns=["_source", "_source_size", "_source_time"])
+    for read, day in columns(table, days, "_source", "_source_size", "_source_time") if table is not None else ():
         for path, size, time in _distinct(read):
             entries[path] = Entry((size, time), day)
     return entries
@@ -55,15 +50,6 @@ def _distinct(read: pa.Table) -> list[tuple[str, int, int]]:
     grouped = read.group_by(["_source", "_source_size", "_source_time"]).aggregate([])
     times = grouped["_source_time"].cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
     return list(zip(grouped["_source"].to_pylist(), grouped["_source_size"].to_pylist(), times.to_pylist(), strict=True))
-
-
-def _data_files(table: DeltaTable, days: Collection[Day] | None) -> list[tuple[str, Day]]:
-    actions = pa.table(table.get_add_actions(flatten=True))
-    if actions.num_rows == 0:
-        return []
-    root = table.table_uri.rstrip("/").removeprefix("file://")
-    found = zip(actions["path"].to_pylist(), actions["partition._source_date"].to_pylist(), strict=True)
-    return [(f"{root}/{path}", cast("date | None", day)) for path, day in found if days is None or day in days]
 
 
 def compare(files: Collection[SourceFile], ledger: dict[str, Entry], days: Collection[Day]) -> Difference:
@@ -77,5 +63,5 @@ def compare(files: Collection[SourceFile], ledger: dict[str, Entry], days: Colle
 
 def newest_day(table: DeltaTable | None) -> date | None:
     """The newest partition that holds anything."""
-    days = [d for _, d in _data_files(table, None) if d is not None] if table is not None else []
+    days = [d for _, d in data_files(table, None) if d is not None] if table is not None else []
     return max(days, default=None)

@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lakehouse.cli import background, instance, services
+from lakehouse.cli import instance, services
 from lakehouse.errors import LakehouseError, SetupError
+from lakehouse.services import background
 from lakehouse.settings import settings
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]

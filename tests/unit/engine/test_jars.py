@@ -16,7 +16,7 @@ GOOD = Jar("org.example", "thing", "1.0", hashlib.sha256(CONTENT).hexdigest())
 
 @pytest.fixture
 def one_jar(monkeypatch: pytest.MonkeyPatch) -> Jar:
-    monkeypatch.setattr(jars, "read_lock", lambda: [GOOD])
+    monkeypatch.setattr(jars, "read_lock", lambda _: [GOOD])
     return GOOD
 
 

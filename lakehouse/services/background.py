@@ -1,6 +1,6 @@
 """A process that runs in the background, known by a file: started once, found again, ended; a file that outlived its process is seen through.
 
-Not here: which processes there are (`services`), the engine (`lakehouse.engine.launcher`).
+Not here: which processes there are (`kafka`, `lakehouse.cli.services`), the engine (`lakehouse.engine.launcher`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""The business as it happens: sensors and web shop send to Kafka, as fast as they are told, stamped with the present.
+
+`python -m demo.live contracts` writes the contracts of a lake that reads these topics; `… send` sends until it is stopped. Not here: files (`generate`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from demo.factory import Reading
+from demo.text import json_line
+from demo.web import Click
+from demo.world import METRICS
+
+PARTITIONS = 2
+TOPICS = {"sensor_reading": "factory.sensor-readings", "web_click": "shop.web-clicks"}
+_USUAL = {"temperature": (62.0, 4.0), "vibration": (2.5, 0.5), "pressure": (150.0, 8.0)}
+_ACTIONS = ("view", "view", "view", "search", "add_to_cart", "checkout")
+
+
+def write_contracts(source: Path, target: Path) -> None:
+    """The example's contracts, with those of `TOPICS` reading from Kafka instead of files."""
+    for file in sorted(source.glob("*/*.odcs.yaml")):
+        text = file.read_text("utf-8")
+        topic = TOPICS.get(file.name.removesuffix(".odcs.yaml"))
+        if topic is not None:
+            contract = yaml.safe_load(text)
+            contract["servers"] = [{"server": "stream", "type": "kafka", "host": "services", "format": "json"}]
+            for item in contract["customProperties"]:
+                if item["property"] == "source":
+                    item["value"] = {"topic": topic}
+            text = yaml.safe_dump(contract, allow_unicode=True, sort_keys=False, width=160)
+        to = target / file.relative_to(source)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(text, "utf-8")
+
+
+def create_topics(brokers: str) -> None:
+    """The topics, where they are not there yet."""
+    admin = AdminClient({"bootstrap.servers": brokers})
+    there = admin.list_topics(timeout=30).topics
+    missing = [NewTopic(topic, PARTITIONS) for topic in TOPICS.values() if topic not in there]
+    for future in admin.create_topics(missing).values() if missing else ():
+        future.result()
+
+
+def reading(number: int, now: datetime, dice: Random) -> tuple[str, dict[str, Any]]:
+    """Key and record of a reading taken now."""
+    machine, metric = f"M{dice.randrange(1, 13):02}", dice.choice(tuple(METRICS))
+    value = round(max(0.0, dice.gauss(*_USUAL[metric])), 2)
+    return machine, Reading(f"R-{now:%Y%m%d}-{number:012}", machine, metric, value, now, "2.4.1").record()
+
+
+def click(number: int, now: datetime, dice: Random) -> tuple[str, dict[str, Any]]:
+    """Key and record of a click made now."""
+    visitor, product = f"V{dice.randrange(500):08x}", f"TOY-{dice.randrange(1, 13):03}"
+    made = Click(f"K-{now:%Y%m%d}-{number:012}", visitor, f"/toys/{product}", dice.choice(_ACTIONS), product, None, "Mozilla/5.0 Firefox/140.0", now)
+    return visitor, made.record()
+
+
+Maker = Callable[[int, datetime, Random], tuple[str, dict[str, Any]]]
+_MAKERS: tuple[tuple[str, Maker], ...] = ((TOPICS["sensor_reading"], reading), (TOPICS["sensor_reading"], reading), (TOPICS["web_click"], click))
+
+
+def send(brokers: str, rate: float, seconds: float | None, say: Callable[[str], object]) -> int:
+    """Send `rate` events a second, two readings for each click, for so many seconds (None: until interrupted); returns how many were delivered."""
+    producer, dice = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20}), Random()
+    began, sent, told = time.monotonic(), 0, 0.0
+    try:
+        while seconds is None or time.monotonic() - began < seconds:
+            passed = time.monotonic() - began
+            while sent < passed * rate:
+                topic, make = _MAKERS[sent % len(_MAKERS)]
+                now = datetime.now(UTC)
+                key, record = make(int(now.timestamp() * 1000) % 86_400_000 * 1000 + sent % 1000, now, dice)
+                producer.produce(topic, json_line(record), key, timestamp=int(now.timestamp() * 1000))
+                sent += 1
+            producer.poll(0.02)
+            if passed - told >= 10:
+                say(f"{sent:,} events sent")
+                told = passed
+    except KeyboardInterrupt:
+        pass
+    return sent - producer.flush(30)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the options and do it. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo.live", description="Mega Awesome Toys, live.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    contracts = commands.add_parser("contracts", help="write the contracts of a lake that reads from Kafka")
+    contracts.add_argument("--source", type=Path, required=True)
+    contracts.add_argument("--target", type=Path, required=True)
+    sending = commands.add_parser("send", help="send events")
+    sending.add_argument("--brokers", required=True)
+    sending.add_argument("--rate", type=float, default=20.0, help="events a second (default %(default)s)")
+    sending.add_argument("--seconds", type=float, default=None, help="for how long (default: until interrupted)")
+    options = parser.parse_args(arguments)
+    if options.command == "contracts":
+        write_contracts(options.source, options.target)
+        return 0
+    try:
+        create_topics(options.brokers)
+        sent = send(options.brokers, options.rate, options.seconds, lambda line: print(line, flush=True))  # noqa: T201
+    except KafkaException as error:
+        print(f"Kafka at {options.brokers}: {error.args[0].str()}", file=sys.stderr)  # noqa: T201
+        return 1
+    print(f"{sent:,} events were delivered.")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""`lakehouse sync --follow`: pass after pass in one warm process, for as long as something comes. Each pass is a Dagster run like any other.
+
+What a run by itself pays each time (a process, imports, definitions, dbt's first parsing) is paid once. Not here: what a pass does (`sync`).
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import typer
+
+from lakehouse.cli.lake import Lake
+from lakehouse.cli.output import Clock, err, out, plural, seconds
+from lakehouse.cli.sync import run_pass, show_problems
+from lakehouse.pending import due
+
+_POLL = 0.5  # seconds between looks while nothing comes; a look costs milliseconds
+_PATIENCE = 30.0  # seconds until what failed is tried again
+
+
+def keep_up(lake: Lake, idle: float) -> None:
+    """Take in what comes until nothing has come for `idle` seconds, or Ctrl-C. Exit code 1 when the last pass failed or a source can't be read."""
+    from lakehouse.cli.runner import session
+
+    quiet_since, passes, failed, problems = time.monotonic(), 0, "", tuple[str, ...]()
+    with session("sync.log", Clock()) as ready:
+        while time.monotonic() - quiet_since < idle:
+            began, work = Clock(), due(lake.contracts.values(), lake.marts)
+            if work.problems != problems:
+                problems = work.problems
+                show_problems(problems)
+            if work.nothing:
+                time.sleep(_POLL)
+                continue
+            if work.fingerprint == failed:
+                time.sleep(_PATIENCE)
+            outcome = run_pass(ready, lake, work)
+            passes, failed = passes + 1, "" if outcome.success else work.fingerprint
+            records = sum(int(of.get("records_in", 0)) for of in outcome.reported.values())
+            err.print(f"{datetime.now(UTC):%H:%M:%S}  {records:,} records through Silver, {plural(len(work.models), 'mart')}, {seconds(began())}", markup=False)
+            if outcome.success:
+                quiet_since = time.monotonic()
+    out.print(f"Nothing has come for {idle:g} s. {plural(passes, 'pass', 'passes')} made.")
+    if failed or problems:
+        raise typer.Exit(1)

@@ -1,0 +1,95 @@
+"""The sensors that look at sources: one run for whatever is new, the same key for the same work, and a broken source that holds up no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from lakehouse.automation import source_sensors
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.contracts.model import Contract, KafkaSource
+from lakehouse.pauses import FAILURES, SECONDS, Pauses
+from lakehouse.runs import INCREMENTAL, MODE
+from lakehouse.settings import PROJECT, settings
+
+
+@pytest.fixture
+def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Contract]]:
+    """Two contracts: the folder of one is there."""
+    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
+    settings.cache_clear()
+    found = {name: c for name, c in load_contracts(PROJECT / "contracts").items() if name in ("product", "machine")}
+    (tmp_path / "landing" / found["product"].source.path).mkdir(parents=True)  # type: ignore[union-attr]
+    yield found
+    settings.cache_clear()
+
+
+def put(contract: Contract, name: str = "a") -> None:
+    folder = Path(settings().landing) / contract.source.path / "dt=2026-11-20"  # type: ignore[union-attr]
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.csv").write_text("x\n")
+
+
+def tick(contracts: dict[str, Contract], instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    (sensor,) = source_sensors(contracts, ())
+    result = sensor(dg.build_sensor_context(instance, cursor=cursor))
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def test_a_source_that_is_broken_is_told_and_does_not_hold_up_the_others(contracts: dict[str, Contract]) -> None:
+    put(contracts["product"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = tick(contracts, instance)
+    (request,) = result.run_requests or ()
+    assert request.tags[MODE] == INCREMENTAL and request.tags["lakehouse/tables"] == "product"
+    assert {tuple(key.path) for key in request.asset_selection or ()} == {(layer, "product") for layer in ("bronze", "silver", "quarantine")}
+    assert "machine" in json.loads(result.cursor or "")["broken"]
+
+
+def test_the_same_work_has_the_same_key_and_more_work_another(contracts: dict[str, Contract]) -> None:
+    put(contracts["product"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        keys = [tick(contracts, instance).run_requests[0].run_key.split("/")[0] for _ in range(2)]  # type: ignore[index,union-attr]
+        put(contracts["product"], "b")
+        other = tick(contracts, instance).run_requests[0].run_key.split("/")[0]  # type: ignore[index,union-attr]
+    assert keys[0] == keys[1] != other
+
+
+def test_a_source_that_stays_broken_is_paused_and_the_reason_is_seen(contracts: dict[str, Contract]) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        cursor = None
+        for _ in range(FAILURES):
+            result = tick(contracts, instance, cursor)
+            cursor = result.cursor
+        assert "machine (paused until" in str(result.skip_reason) and "There is no folder" in str(result.skip_reason)
+        (Path(settings().landing) / contracts["machine"].source.path).mkdir(parents=True)  # type: ignore[union-attr]
+        assert "paused" in str(tick(contracts, instance, cursor).skip_reason)  # mended, and not looked at yet
+        entry = json.loads(cursor or "")
+        entry["broken"]["machine"]["until"] -= SECONDS
+        assert "paused" not in str(tick(contracts, instance, json.dumps(entry)).skip_reason)
+
+
+def test_no_run_is_asked_for_while_one_of_the_same_sensor_is_going(contracts: dict[str, Contract]) -> None:
+    put(contracts["product"])
+    (sensor,) = source_sensors(contracts, ())
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, held_up in (("new_records", False), (sensor.name, True)):
+            run = dg.DagsterRun(job_name="j", tags={MODE: INCREMENTAL, "dagster/sensor_name": name}, status=dg.DagsterRunStatus.STARTED)
+            instance.add_run(run)
+            assert isinstance(sensor(dg.build_sensor_context(instance)), dg.SkipReason) == held_up
+
+
+def test_each_kind_of_source_has_its_sensor(contracts: dict[str, Contract]) -> None:
+    stream = replace(contracts["machine"], source=KafkaSource("services", topic="machines"))
+    assert [s.name for s in source_sensors({"product": contracts["product"], "machine": stream}, ())] == ["new_files", "new_records"]
+
+
+@pytest.mark.parametrize("cursor", [None, "", "123abc", "[]", '{"broken": {"a": 1}}', '{"broken": {"a": {"x": 1}}}'])
+def test_a_cursor_that_says_something_else_is_an_empty_one(cursor: str | None) -> None:
+    assert Pauses.parse(cursor) == Pauses()
