@@ -15,11 +15,14 @@ from lakehouse.orphans import end_orphans
 from lakehouse.pauses import Pauses
 from lakehouse.pending import Due, due
 from lakehouse.runs import INCREMENTAL, MODE
+from lakehouse.services import FOLLOWER, background
+from lakehouse.settings import settings
 
 TABLES = "lakehouse/tables"  # run tag: the tables an incremental run is for
 RETRY_MINUTES = 10  # a run key holds this long: what a failed run left undone is asked for again after it
 SENSOR_SECONDS = 10
 STREAM_SECONDS = 3
+FOLLOWED = "new_records"  # the sensor that rests while a process follows the streams
 
 
 def selection(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Model]) -> list[dg.AssetKey]:
@@ -68,7 +71,9 @@ def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[st
         description=f"Looks at {looks_at} and starts one incremental run for whatever is new, through Bronze, Silver and Gold.",
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        going = _going(context, name)
+        if name == FOLLOWED and background.find(settings().home, FOLLOWER):
+            return dg.SkipReason("`lakehouse up` follows the topics in one warm process; this sensor takes over when that ends.")
+        going = _going(context, name, set(contracts))
         if going:
             return dg.SkipReason(f"Run {going[:8]} is still going; what is new meanwhile is taken by the next.")
         now, pauses = datetime.now(UTC).timestamp(), Pauses.parse(context.cursor)
@@ -92,14 +97,14 @@ def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[st
 _SENSORS: dict[type[Source], tuple[str, int, str]] = {
     FileSource: ("new_files", SENSOR_SECONDS, "the sources' folders"),
     PostgresSource: ("new_rows", SENSOR_SECONDS, "the tables' cursors"),
-    KafkaSource: ("new_records", STREAM_SECONDS, "the topics' offsets"),
+    KafkaSource: (FOLLOWED, STREAM_SECONDS, "the topics' offsets"),
 }
 
 
-def _going(context: dg.SensorEvaluationContext, sensor: str) -> str | None:
-    """An incremental run that was started by this sensor or by hand and has not ended: its id. Other sensors' runs are of other tables."""
+def _going(context: dg.SensorEvaluationContext, sensor: str, tables: set[str]) -> str | None:
+    """An incremental run that has not ended and was started by this sensor, or concerns its tables: its id."""
     runs = context.instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags={MODE: INCREMENTAL}), limit=20)
-    going = [run for run in runs if run.tags.get("dagster/sensor_name", sensor) == sensor]
+    going = [run for run in runs if run.tags.get("dagster/sensor_name") == sensor or tables & set(run.tags.get(TABLES, "").split(","))]
     ended = end_orphans(context.instance) if going else []
     return next((run.run_id for run in going if run.run_id not in ended), None)
 

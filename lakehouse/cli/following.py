@@ -15,7 +15,7 @@ from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.sync import run_pass, show_problems
 from lakehouse.pending import due
 
-_POLL = 0.5  # seconds between looks while nothing comes; a look costs milliseconds
+_POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
 _PATIENCE = 30.0  # seconds until what failed is tried again
 
 

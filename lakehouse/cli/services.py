@@ -22,15 +22,16 @@ from lakehouse.cli.instance import environment, prepare
 from lakehouse.cli.lake import read_lake
 from lakehouse.cli.output import Clock, err, open_log, others_to, out, seconds
 from lakehouse.cli.steps import Steps
+from lakehouse.contracts.model import KafkaSource
 from lakehouse.engine import launcher, process
 from lakehouse.errors import EngineError, LakehouseError
-from lakehouse.services import background
+from lakehouse.services import FOLLOWER, background
 from lakehouse.services.background import Running, find
 from lakehouse.settings import PROJECT, Settings, settings
 
 app = typer.Typer(add_completion=False)
 CODE, WEB, DAEMON = "dagster-code", "dagster-webserver", "dagster-daemon"
-SERVICES = (CODE, WEB, DAEMON)
+SERVICES = (CODE, WEB, DAEMON)  # without the follower: only lakes with streams have one
 DEFAULT_PORT = 3000
 PATIENCE = 180.0  # seconds until a process must answer; a minute is normal on a busy machine
 _POLL = 0.1
@@ -47,7 +48,8 @@ def up(
     """
     clock = Clock()
     chosen = settings()
-    read_lake()  # a contract or a model with a mistake is told here, not in the code server's log
+    lake = read_lake()  # a contract or a model with a mistake is told here, not in the code server's log
+    streams = [c.name for c in lake.contracts.values() if isinstance(c.source, KafkaSource)]
     prepare()
     with _alone(chosen.home), open_log(chosen.home, "up.log") as log, others_to(log):
         if restart:
@@ -55,6 +57,7 @@ def up(
         with ThreadPoolExecutor(max_workers=1) as pool:
             engine = pool.submit(launcher.ensure_engine)
             web = _start_all(chosen, port)
+            _keep_up(chosen, streams)
             with Steps.waiting("Waiting for the engine"):
                 engine.result()
     out.print(f"Dagster is at {web.url} (sensors on); the engine runs. {seconds(clock())}.")
@@ -100,6 +103,16 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
     with Steps.waiting("Opening the web UI"):
         _await(chosen.home, web, lambda: _answers(web))
     return web
+
+
+def _keep_up(chosen: Settings, streams: list[str]) -> None:
+    """One warm process that follows the streams: a run by itself would pay for its start each time."""
+    stamp, running = _stamp(chosen), find(chosen.home, FOLLOWER)
+    if running is not None and running.stamp == stamp and streams:
+        return
+    background.stop(chosen.home, FOLLOWER)
+    if streams:
+        _launch(chosen, FOLLOWER, [sys.executable, "-m", "lakehouse", "sync", *streams, "--follow", "inf"], None, stamp)
 
 
 def _launch(chosen: Settings, name: str, command: list[str], port: int | None, stamp: str) -> Running:
@@ -183,7 +196,7 @@ def _end_orphans() -> None:
 
 def _stop_all(home: Path) -> list[str]:
     """Those who ask first, the code server last; returns what ran."""
-    stopped = [(name, background.stop(home, name)) for name in (DAEMON, WEB, CODE)]
+    stopped = [(name, background.stop(home, name)) for name in (FOLLOWER, DAEMON, WEB, CODE)]
     runs = dict(stopped)[CODE]
     if runs > 0:
         err.print("A run was going: it was ended, and its unfinished commits leave no trace.")

@@ -75,12 +75,13 @@ def test_a_source_that_stays_broken_is_paused_and_the_reason_is_seen(contracts: 
         assert "paused" not in str(tick(contracts, instance, json.dumps(entry)).skip_reason)
 
 
-def test_no_run_is_asked_for_while_one_of_the_same_sensor_is_going(contracts: dict[str, Contract]) -> None:
+def test_no_run_is_asked_for_while_one_of_the_same_sensor_or_the_same_tables_is_going(contracts: dict[str, Contract]) -> None:
     put(contracts["product"])
     (sensor,) = source_sensors(contracts, ())
     with dg.DagsterInstance.ephemeral() as instance:
-        for name, held_up in (("new_records", False), (sensor.name, True)):
-            run = dg.DagsterRun(job_name="j", tags={MODE: INCREMENTAL, "dagster/sensor_name": name}, status=dg.DagsterRunStatus.STARTED)
+        others, own, by_hand = {"dagster/sensor_name": "new_records"}, {"dagster/sensor_name": sensor.name}, {"lakehouse/tables": "machine"}
+        for tags, held_up in ((others, False), (by_hand, True), (own, True)):
+            run = dg.DagsterRun(job_name="j", tags={MODE: INCREMENTAL, **tags}, status=dg.DagsterRunStatus.STARTED)
             instance.add_run(run)
             assert isinstance(sensor(dg.build_sensor_context(instance)), dg.SkipReason) == held_up
 
