@@ -3,7 +3,8 @@
     world        the company: machines, products, customers, what goes wrong on which day
     factory      sensor readings (JSON lines)      production   production runs (Parquet)
     sales        order lines (CSV)                 web          clicks (JSON lines)
-    master       snapshots of products, machines and customers (CSV)
+    master       snapshots of machines (CSV), changes of products and customers (JSON lines)
+    feed         what such changes come to
     landing      how files are written             truth        what the tables must hold
     generate     all of it, day by day
 

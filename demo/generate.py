@@ -67,8 +67,9 @@ def generate(
         target.mkdir(parents=True, exist_ok=True)
         Truth(seed, scale, 0, first_day).write(target / TRUTH)
     world, truth, landing = World(seed, scale, first_day), Truth(seed, scale, days, first_day), Landing(target)
-    sales = Sales(world, landing, truth)
-    domains = (Master(world, landing, truth), Factory(world, landing, truth), Production(world, landing, truth), sales, Web(world, landing, truth))
+    master = Master(world, landing, truth)
+    sales = Sales(world, landing, truth, master)
+    domains = (master, Factory(world, landing, truth), Production(world, landing, truth), sales, Web(world, landing, truth))
     for n in range(days):
         day = first_day + timedelta(days=n)
         for domain in domains:
@@ -76,6 +77,7 @@ def generate(
         if progress:
             progress(n + 1, days, str(day))
     sales.close()
+    master.close()
     landing.close()
     truth.gold.close_health(LIMITS)
     truth.write(target / TRUTH)

@@ -1,31 +1,34 @@
-"""Daily snapshots of products, machines and customers as CSV: every row every day, a few of them wrong, stale or twice.
+"""Master data: snapshots of the machines as CSV, and the changes of products and customers as JSON lines; a few records wrong, late or twice.
 
-Not here: what the rows are on a day (`world`).
+Products come as plain records with an operation, customers as Debezium's envelopes. Not here: what a thing is on a day (`world`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
 
+from demo.feed import Change, Feed
 from demo.landing import Landing
-from demo.text import csv_line, truncated, zulu
+from demo.text import csv_line, json_line, truncated, utc, zulu
 from demo.truth import Truth, decimal
 from demo.world import LIMITS, Customer, Machine, Product, World
 
-PRODUCT = ("product_id", "name", "category", "unit_cost", "list_price", "valid_from", "valid_to", "updated_at")
 MACHINE = ("machine_id", "line", "model", "temperature_max", "vibration_max", "pressure_min", "pressure_max", "installed_on", "last_service_on", "updated_at")
-CUSTOMER = ("customer_id", "full_name", "email", "birth_date", "city", "country", "segment", "marketing_consent", "updated_at")
+Record = dict[str, Any]
 
-# Faults: what they change in a good row, and the reasons that must be found.
-Fault = tuple[dict[str, str], tuple[str, ...]]
+# Faults: what they change in a good record, and the reasons that must be found.
+Fault = tuple[dict[str, Any], tuple[str, ...]]
 _PRODUCT_FAULTS: tuple[Fault, ...] = (
     ({"category": "mystery_box"}, ("category_in_set",)),
     ({"list_price": "n/a"}, ("list_price_type",)),
-    ({"name": ""}, ("name_required",)),
-    ({"valid_from": "2026-13-01"}, ("valid_from_type",)),
+    ({"name": None}, ("name_required",)),
+    ({"changed_at": None}, ("changed_at_required",)),
+    ({"sold_from": "2026-13-01"}, ("sold_from_type",)),
+    ({"product_id": None}, ("product_id_required",)),
     ({"unit_cost": "-1.00"}, ("unit_cost_in_range",)),
 )
 _MACHINE_FAULTS: tuple[Fault, ...] = (
@@ -37,7 +40,7 @@ _MACHINE_FAULTS: tuple[Fault, ...] = (
 _CUSTOMER_FAULTS: tuple[Fault, ...] = (
     ({"email": "nobody at example"}, ("email_pattern",)),
     ({"country": "Germany"}, ("country_pattern",)),
-    ({"full_name": ""}, ("name_required",)),
+    ({"full_name": None}, ("name_required",)),
     ({"marketing_consent": "maybe"}, ("marketing_consent_type",)),
     ({"birth_date": "31.02.1990"}, ("birth_date_type",)),
     ({"birth_date": "1990-02-01"}, ("birth_date_type",)),
@@ -45,84 +48,146 @@ _CUSTOMER_FAULTS: tuple[Fault, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Event:
+    """A change to be told: when it was made, what the thing is now (None: gone), and its operation."""
+
+    at: datetime
+    key: str
+    now: Product | Customer | None
+    op: str
+
+
 class Master:
-    """Writes the three snapshots of a day."""
+    """Writes the files of a day. `products` and `customers` know what held when."""
 
     def __init__(self, world: World, landing: Landing, truth: Truth) -> None:
         self._world, self._landing, self._truth = world, landing, truth
-        self._winner: dict[str, dict[str, date]] = defaultdict(dict)  # table → key → day of the snapshot that holds its latest state
+        self._winner: dict[str, date] = {}  # machine → day of the snapshot that holds its latest state
+        self.products, self.customers = Feed(truth.table("product")), Feed(truth.table("customer"))
+        self._later: dict[date, list[tuple[Event, int]]] = defaultdict(list)  # changes of products that arrive a day after they were made
+        self._gone: set[int] = set()  # customers that were deleted
+        self._told: list[tuple[Event, int]] = []  # the customers' changes of the day before
 
     def day(self, day: date) -> None:
-        """Write the snapshots of a day. Must be called for the days in order."""
+        """Write the files of a day. Must be called for the days in order."""
         index = self._world.index(day)
-        products = PRODUCT[::-1] if index % 3 == 1 else PRODUCT
-        name = "products.csv.gz" if index % 5 == 4 else "products.csv"
-        self._write(f"product/dt={day}/{name}", self._products(day, products), crlf=index % 3 == 2, bom=index % 4 == 2)
+        name = "changes.jsonl.gz" if index % 5 == 4 else "changes.jsonl"
+        self._write(f"product/dt={day}/{name}", self._products(day, f"dt={day}/{name}"))
         self._write(f"machine/dt={day}/machines.csv", self._machines(day), crlf=index % 4 == 1)
         if index % 7 == 3:  # a plant that has no machines yet
             self._write(f"machine/dt={day}/machines-new-plant.csv", iter([csv_line(MACHINE)]))
-        self._write(f"customer/dt={day}/customers.csv", self._customers(day), bom=index % 2 == 1)
+        self._write(f"customer/dt={day}/crm.public.customer.jsonl", self._customers(day, f"dt={day}/crm.public.customer.jsonl"))
 
-    def _write(self, path: str, lines: Iterator[bytes], *, crlf: bool = False, bom: bool = False) -> None:
+    def close(self) -> None:
+        """Count what became of the changes; no more will come."""
+        self.products.close()
+        self.customers.close()
+
+    def _write(self, path: str, lines: Iterator[bytes], *, crlf: bool = False) -> None:
         self._truth.table(path.split("/")[0]).files += 1
-        self._landing.lines(f"master/{path}", lines, crlf=crlf, bom=bom)
+        self._landing.lines(f"master/{path}", lines, crlf=crlf)
 
-    def _products(self, day: date, columns: Sequence[str]) -> Iterator[bytes]:
+    def _products(self, day: date, path: str) -> Iterator[bytes]:
+        """The changes of a day, newest first on every other day; some come a day late, some twice, some change nothing."""
         index, truth = self._world.index(day), self._truth.table("product")
-        yield csv_line(columns)
-        for number, product in enumerate(self._world.products(day), start=1):
-            stale = index % 4 == 2 and number == 5
-            if stale:  # an export from a copy that is behind; older than what the days before brought
-                product = self._world.product(number, day - timedelta(days=11))
-            row = _product(product)
-            yield _row(columns, row)
-            truth.warned["price_covers_cost"] += product.price < product.cost
-            self._good("product", product.id, day, wins=not stale)
-            if number == 3:
-                yield _row(columns, row)
-                truth.lose(day)
-        for changes, reasons in _of_day(_PRODUCT_FAULTS, index, 2):
-            yield _row(columns, _product(self._world.product(1, day)) | {"product_id": "TOY-901"} | changes)
+        numbered = [(e, day.toordinal() * 1000 + n) for n, e in enumerate(self._product_events(day), start=1)]
+        late = [n for n in numbered if int(n[0].key[4:]) % 6 == 4 and n[0].op == "u"]
+        again = [n for n in numbered if int(n[0].key[4:]) % 8 == 3]
+        self._later[day + timedelta(days=1)] += [*late, *again]
+        lines = [*(n for n in numbered if n not in late), *self._later.pop(day, [])]
+        for event, number in reversed(lines) if index % 2 else lines:
+            record = _product(event, number)
+            yield json_line(record)
+            if isinstance(event.now, Product):
+                truth.warned["price_covers_cost"] += event.now.price < event.now.cost
+            state = (event.now.cost, event.now.price) if isinstance(event.now, Product) else None
+            self.products.arrive(Change(event.key, (event.at, number), state, path, day))
+        good = Event(utc(day, 40_000), "TOY-901", self._world.product(1, day), "u")
+        for n, (changes, reasons) in enumerate(_of_day(_PRODUCT_FAULTS, index, 1)):
+            yield json_line(_product(good, n) | changes)
             truth.refuse(day, *reasons)
+
+    def _product_events(self, day: date) -> Iterator[Event]:
+        index, numbers = self._world.index(day), range(1, len(self._world.products(day)) + 1)
+        for number in numbers if index == 0 else ():
+            product = self._world.product(number, day - timedelta(days=1))
+            yield Event(product.updated_at, product.id, product, "c")
+        for number in numbers:
+            product = self._world.product(number, day)
+            if product.updated_at.date() == day:
+                yield Event(product.updated_at, product.id, product, "u")
+        if index % 2:  # looked at, and left as it was
+            reviewed = self._world.product(5, day)
+            yield Event(utc(day, 12 * 3600), reviewed.id, reviewed, "u")
+        if index % 7 == 4:  # out of the catalogue for a day's work
+            recalled = self._world.product(23, day)
+            yield Event(utc(day, 8 * 3600), recalled.id, None, "d")
+            yield Event(utc(day, 20 * 3600), recalled.id, recalled, "c")
 
     def _machines(self, day: date) -> Iterator[bytes]:
         index, truth = self._world.index(day), self._truth.table("machine")
         yield csv_line(MACHINE)
         for number in range(1, self._world.machine_count + 1):
             machine = self._world.machine(number, day)
-            yield _row(MACHINE, _machine(machine))
-            self._good("machine", machine.id, day)
+            yield _row(_machine(machine))
+            if machine.id in self._winner:
+                truth.replace(self._winner[machine.id], day)
+            else:
+                truth.accept(day)
+            self._winner[machine.id] = day
         for changes, reasons in _of_day(_MACHINE_FAULTS, index, 1):
-            yield _row(MACHINE, _machine(self._world.machine(1, day)) | {"machine_id": "M90"} | changes)
+            yield _row(_machine(self._world.machine(1, day)) | {"machine_id": "M90"} | changes)
             truth.refuse(day, *reasons)
 
-    def _customers(self, day: date) -> Iterator[bytes]:
+    def _customers(self, day: date, path: str) -> Iterator[bytes]:
+        """The messages of a day; the first ones of the day before are delivered again every third day."""
         index, truth = self._world.index(day), self._truth.table("customer")
-        yield csv_line(CUSTOMER, ";")
-        for number in range(1, self._world.customer_count(day) + 1):
-            customer = self._world.customer(number, day)
-            if number % 97 == 2:  # a kind of customer that nobody told the data team about
-                customer = replace(customer, segment="influencer")
-                truth.warned["segment_in_set"] += 1
-            yield _row(CUSTOMER, _customer(customer), ";")
-            self._good("customer", customer.id, day)
-        example = _customer(self._world.customer(1, day)) | {"customer_id": "C99999"}
-        for changes, reasons in _of_day(_CUSTOMER_FAULTS, index, 3):
-            yield _row(CUSTOMER, example | changes, ";")
+        told = [(e, day.toordinal() * 100_000 + n) for n, e in enumerate(self._customer_events(day), start=1)]
+        for event, lsn in [*(self._told[:4] if index % 3 == 2 else []), *told]:
+            customer = event.now if isinstance(event.now, Customer) else None
+            yield json_line(_envelope(event, lsn))
+            truth.warned["segment_in_set"] += customer is not None and customer.segment == "influencer"
+            state = (customer.email, customer.city, customer.country, customer.segment, customer.consent) if customer else None
+            self.customers.arrive(Change(event.key, (event.at, lsn), state, path, day))
+        self._told = told
+        example = Event(utc(day, 40_000), "C99999", self._customer(1, day), "u")
+        for n, (changes, reasons) in enumerate(_of_day(_CUSTOMER_FAULTS, index, 1)):
+            envelope = _envelope(example, n)
+            yield json_line(envelope | {"after": envelope["after"] | {"customer_id": "C99999"} | changes})
             truth.refuse(day, *reasons)
-        yield truncated(_row(CUSTOMER, example, ";"))
-        truth.refuse(day, "malformed")
-
-    def _good(self, table: str, key: str, day: date, *, wins: bool = True) -> None:
-        truth, winner = self._truth.table(table), self._winner[table]
-        if not wins:
-            truth.lose(day)
-            return
-        if key in winner:
-            truth.replace(winner[key], day)
+        if index % 2:
+            yield json_line(_envelope(example, 0) | {"op": "t", "after": None})
+            truth.refuse(day, "unknown_operation")
         else:
-            truth.accept(day)
-        winner[key] = day
+            yield truncated(json_line(_envelope(example, 0)))
+            truth.refuse(day, "malformed")
+
+    def _customer_events(self, day: date) -> Iterator[Event]:
+        index, before = self._world.index(day), day - timedelta(days=1)
+        known = self._world.customer_count(before if index else day)
+        for number in range(1, known + 1) if index == 0 else ():  # what the connector reads when it starts
+            customer = self._customer(number, before)
+            yield Event(customer.updated_at, customer.id, customer, "r")
+        for number in range(known + 1, self._world.customer_count(day) + 1):
+            customer = self._customer(number, day)
+            yield Event(utc(day, 3600 + 60 * (number % 60)), customer.id, customer, "c")
+        if index % 7 == 4 and self._gone:  # changed before it was deleted, and told after
+            customer = replace(self._customer(min(self._gone), before), city="Bonn", country="DE")
+            yield Event(utc(before, 9 * 3600 - 1), customer.id, customer, "u")
+        for number in (n for n in range(1, known + 1) if n not in self._gone):
+            customer = self._customer(number, day)
+            if customer.updated_at.date() == day:
+                yield Event(customer.updated_at, customer.id, customer, "u")
+        if index % 7 == 3:  # somebody wants to be forgotten
+            number = max(2, self._world.count(400) - index // 7)
+            self._gone.add(number)
+            yield Event(utc(day, 9 * 3600), self._customer(number, day).id, None, "d")
+
+    def _customer(self, number: int, day: date) -> Customer:
+        customer = self._world.customer(number, day)
+        # a kind of customer that nobody told the data team about
+        return replace(customer, segment="influencer") if number % 97 == 2 else customer
 
 
 def _of_day(faults: Sequence[Fault], index: int, count: int) -> Iterator[Fault]:
@@ -130,12 +195,16 @@ def _of_day(faults: Sequence[Fault], index: int, count: int) -> Iterator[Fault]:
     return (faults[(index * count + n) % len(faults)] for n in range(count))
 
 
-def _row(columns: Sequence[str], row: dict[str, str], delimiter: str = ",") -> bytes:
-    return csv_line((row[c] for c in columns), delimiter)
+def _row(row: dict[str, str]) -> bytes:
+    return csv_line(row[c] for c in MACHINE)
 
 
-def _product(p: Product) -> dict[str, str]:
-    return dict(zip(PRODUCT, (p.id, p.name, p.category, decimal(p.cost), decimal(p.price), "2024-01-01", "", zulu(p.updated_at)), strict=True))
+def _product(event: Event, number: int) -> Record:
+    record: Record = {"op": event.op, "changed_at": zulu(event.at), "change_no": number, "product_id": event.key}
+    p = event.now
+    if not isinstance(p, Product):
+        return record
+    return record | {"name": p.name, "category": p.category, "unit_cost": decimal(p.cost), "list_price": decimal(p.price), "sold_from": "2024-01-01"}
 
 
 def _machine(m: Machine) -> dict[str, str]:
@@ -143,6 +212,17 @@ def _machine(m: Machine) -> dict[str, str]:
     return dict(zip(MACHINE, (m.id, m.line, m.model, *map(str, limits), str(m.installed_on), str(m.last_service_on), zulu(m.updated_at)), strict=True))
 
 
-def _customer(c: Customer) -> dict[str, str]:
-    values = (c.id, c.name, c.email, f"{c.birth_date:%d.%m.%Y}", c.city, c.country, c.segment, str(c.consent).lower(), zulu(c.updated_at))
-    return dict(zip(CUSTOMER, values, strict=True))
+def _envelope(event: Event, lsn: int) -> Record:
+    """A change as Debezium tells it; of a deleted row PostgreSQL logs only the key."""
+    millis = int(event.at.timestamp()) * 1000
+    source = {"connector": "postgresql", "name": "crm", "ts_ms": millis, "db": "crm", "schema": "public", "table": "customer", "lsn": lsn}
+    after = _customer(event.now) if isinstance(event.now, Customer) else None
+    before = None if after else dict.fromkeys(_CUSTOMER) | {"customer_id": event.key}
+    return {"before": before, "after": after, "source": source, "op": event.op, "ts_ms": millis + 250}
+
+
+_CUSTOMER = ("customer_id", "full_name", "email", "birth_date", "city", "country", "segment", "marketing_consent")
+
+
+def _customer(c: Customer) -> Record:
+    return dict(zip(_CUSTOMER, (c.id, c.name, c.email, f"{c.birth_date:%d.%m.%Y}", c.city, c.country, c.segment, c.consent), strict=True))

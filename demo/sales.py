@@ -13,6 +13,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from demo.landing import Landing
+from demo.master import Master
 from demo.text import csv_line, truncated
 from demo.truth import Truth, decimal
 from demo.world import World, order_id
@@ -94,8 +95,8 @@ _FILES = {0: "orders-1.csv", 1: "orders-2.csv", 2: "orders-3.csv", 3: "orders-4.
 class Sales:
     """Writes the exports of a day."""
 
-    def __init__(self, world: World, landing: Landing, truth: Truth) -> None:
-        self._world, self._landing = world, landing
+    def __init__(self, world: World, landing: Landing, truth: Truth, master: Master) -> None:
+        self._world, self._landing, self._master = world, landing, master
         self._truth, self._gold = truth.table("sales_order_line"), truth.gold
         # day and export → what happens then: an order line takes a new status, or (status empty) an old record is exported once more
         self._open: dict[date, list[Order]] = defaultdict(list)  # orders that can still change, by their day in Berlin
@@ -255,7 +256,19 @@ class Sales:
             if line.status != "cancelled":
                 gross, cost = line.quantity * line.price, line.quantity * line.cost
                 figures = {"order_lines": 1, "units_sold": line.quantity, "gross_revenue": gross, "discount": line.discount, "cost": cost}
-                self._gold.sales[f"{order.day}|{line.product}"].update(figures | {"revenue": gross - line.discount})
+                at_list, bought_by = self._as_ordered(line)
+                figures |= {"revenue": gross - line.discount, "list_revenue": line.quantity * (at_list or 0), "unlisted_lines": at_list is None}
+                self._gold.sales[f"{order.day}|{line.product}"].update(figures)
+                self._gold.segments[f"{order.day}|{bought_by}"].update(figures)
+        for group in {self._as_ordered(line)[1] for line in order.lines if line.status != "cancelled"}:
+            self._gold.segments[f"{order.day}|{group}"]["orders"] += 1
+
+    def _as_ordered(self, line: Line) -> tuple[int | None, str]:
+        """The product's list price (None: it was not on offer), and the customer's country and segment, as they were when the line was ordered."""
+        moment = _utc(line.ordered)
+        product, customer = self._master.products.at(line.product, moment), self._master.customers.at(line.customer, moment)
+        price = product[1] if product else None
+        return price if isinstance(price, int) else None, f"{customer[2]}|{customer[3]}" if customer else "unknown|unknown"
 
 
 def _csv(columns: Sequence[str], row: Row) -> bytes:

@@ -97,12 +97,13 @@ class Health:
 
 @dataclass
 class GoldTruth:
-    """The figures that Gold must show. Keys are `date`, `date|product`, `date|hour|machine|metric`; money is in cents until written.
+    """The figures that Gold must show. Keys are `date`, `date|product`, `date|country|segment`, `date|hour|machine|metric`; money is in cents until written.
 
     `health` holds the hours that can still change. `web`: sessions, visitors, clicks, and how far the sessions came, per day they began on.
     """
 
     sales: dict[str, Counter[str]] = field(default_factory=_counters)
+    segments: dict[str, Counter[str]] = field(default_factory=_counters)
     production: dict[str, Counter[str]] = field(default_factory=_counters)
     late_orders: dict[str, Counter[str]] = field(default_factory=_counters)
     web: dict[str, Counter[str]] = field(default_factory=_counters)
@@ -146,6 +147,7 @@ class Truth:
             "tables": {name: _plain(dict(vars(table))) for name, table in sorted(self.tables.items())},
             "gold": {
                 "sales": {k: _money(v) for k, v in sorted(self.gold.sales.items()) if v["order_lines"]},
+                "segments": {k: _money(v) for k, v in sorted(self.gold.segments.items()) if v["order_lines"]},
                 "production": _plain(self.gold.production),
                 "late_orders": {k: _all(v, ("orders", "shipped_orders", "late_orders")) for k, v in sorted(self.gold.late_orders.items()) if v["orders"]},
                 "web": {k: _all(v, WEB) for k, v in sorted(self.gold.web.items()) if v["clicks"]},
@@ -179,8 +181,9 @@ def _all(counter: Counter[str], names: tuple[str, ...]) -> dict[str, int]:
 
 def _money(counter: Counter[str]) -> dict[str, int | str]:
     revenue, cost = counter["revenue"], counter["cost"]
-    cents = {"gross_revenue": counter["gross_revenue"], "discount": counter["discount"], "net_revenue": revenue, "cost": cost, "margin": revenue - cost}
-    return {**_all(counter, ("order_lines", "orders", "units_sold")), **{name: decimal(value) for name, value in cents.items()}}
+    cents: dict[str, int] = {"list_revenue": counter["list_revenue"]}
+    cents |= {"gross_revenue": counter["gross_revenue"], "discount": counter["discount"], "net_revenue": revenue, "cost": cost, "margin": revenue - cost}
+    return {**_all(counter, ("order_lines", "orders", "units_sold", "unlisted_lines")), **{name: decimal(value) for name, value in cents.items()}}
 
 
 def decimal(cents: int) -> str:

@@ -26,6 +26,8 @@ def as_dict(contract: Contract) -> dict[str, Any]:
         "key": list(contract.key),
         "event_date": contract.event_date,
         "sequence": list(contract.sequence),
+        "scd": contract.scd,
+        "change_feed": {k: getattr(contract.feed, k) for k in contract.feed.__dataclass_fields__} if contract.feed else None,
         "start": contract.start.isoformat(),
         "lateness_days": contract.lateness_days,
         "freshness_seconds": int(contract.freshness.total_seconds()) if contract.freshness else None,
@@ -49,6 +51,7 @@ def _facts(contract: Contract) -> dict[str, str]:
         "key": ", ".join(contract.key),
         "event date": f"{contract.event_date}, at most {contract.lateness_days} days late" if contract.event_date else "",
         "winner": f"greatest {', '.join(contract.sequence)}" if contract.sequence else "the last in the source",
+        "changes": _changes(contract),
         "first day": contract.start.isoformat(),
         "freshness": f"{duration(contract.freshness)} by {contract.freshness_column}" if contract.freshness else "",
         "volume": rows,
@@ -67,6 +70,14 @@ def _source(source: Source) -> str:
         return f"table {source.schema}.{source.table} of the database {source.database} at {source.host}:{source.port}, {how}"
     days = "the file's time" if source.date_pattern is None else source.date_pattern
     return f"{source.path}/{source.pattern} ({source.format}), day from {days}"
+
+
+def _changes(contract: Contract) -> str:
+    if contract.feed is None:
+        return ""
+    form = "Debezium's messages" if contract.feed.form == "debezium" else "one in a record"
+    kept = "every version is kept" if contract.scd == 2 else "the latest is kept"
+    return f"{form}; {kept}; deleted when {contract.feed.delete_when or 'the source says so'}"
 
 
 def _column(column: Column) -> dict[str, Any]:

@@ -41,14 +41,18 @@ def _not_a_key(d: Declared) -> list[tuple[str, str]]:
 
 def read_sequence(root: Node, properties: ContractProperties, declared: list[Declared]) -> tuple[str, ...]:
     """The columns that decide which record wins."""
-    if properties.dedupe is None:
+    feed, dedupe = properties.changeFeed, properties.dedupe
+    if feed is not None and dedupe is not None:
+        root.wrong("a change feed's order is its `sequence`: drop the property `dedupe`", "customProperties")
+    if feed is None and dedupe is None:
         return ()
-    order, columns = properties.dedupe.orderBy, {d.column.name: d.column for d in declared}
-    holder = next((p for p in root.items("customProperties") if p.text("property") == "dedupe"), root)
+    order, place = (feed.sequence, ("changeFeed", "sequence")) if feed is not None else (dedupe.orderBy if dedupe else [], ("dedupe", "orderBy"))
+    columns = {d.column.name: d.column for d in declared}
+    holder = next((p for p in root.items("customProperties") if p.text("property") == place[0]), root)
     for i, name in enumerate(order):
         wrong = f"{name} stands twice" if name in order[:i] else _no_order(name, columns)
         if wrong:
-            holder.wrong(wrong, "value", "orderBy", i)
+            holder.wrong(wrong, "value", place[1], i)
     return tuple(order)
 
 

@@ -143,6 +143,20 @@ Source = FileSource | KafkaSource | PostgresSource  # where the records come fro
 
 
 @dataclass(frozen=True)
+class ChangeFeed:
+    """The source tells changes of keys, deletes among them, rather than records. In which order they were made, the contract's `sequence` says.
+
+    `delete_when` (SQL over the contract's columns) is true for a change that ends its key. `control` are columns that belong to the feed rather than to
+    the thing: what the sequence and the delete condition are made of. `ignore` are columns whose change alone is none.
+    """
+
+    form: Literal["columns", "debezium"] = "columns"
+    delete_when: str | None = None
+    control: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Volume:
     """How many rows a partition of the Silver table should have."""
 
@@ -155,8 +169,8 @@ class Volume:
 class Contract:
     """A table, declared once.
 
-    An *event* table is partitioned by `event_date` and a row's identity is (key, event date); an *entity* table has one row per key.
-    `sequence` orders the records of one identity: the greatest wins, NULL lowest; then origin, then record hash.
+    An *event* table is partitioned by `event_date` and a row's identity is (key, event date); an *entity* table has one row per key, or with `scd` 2
+    one per version of a key. `sequence` orders the records of one identity: the greatest wins, NULL lowest; then origin, then record hash.
     """
 
     name: str
@@ -176,6 +190,8 @@ class Contract:
     freshness_column: str | None = None
     volume: Volume | None = None
     schema_evolution: Literal["addOnly", "strict"] = "addOnly"
+    feed: ChangeFeed | None = None
+    scd: Literal[1, 2] = 1
     status: str = "active"
     description: str = ""
     grain: str = ""
@@ -201,8 +217,22 @@ class Contract:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The columns that make a Silver row one row."""
+        """The columns that make a Silver row one row: a version is what a key became at a place in the sequence."""
+        if self.scd == 2:
+            return (*self.key, *self.sequence)
         return (*self.key, self.event_date) if self.event_date else self.key
+
+    @property
+    def told_by_deletes(self) -> tuple[str, ...]:
+        """The columns that a change feed's delete has a value for; a tombstone holds these and nothing else."""
+        told = {*self.key, *self.sequence, *(self.feed.control if self.feed else ())}
+        return tuple(c.name for c in self.columns if c.name in told)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The columns of a change feed that make a new version when they change."""
+        others = {*self.told_by_deletes, *(self.feed.ignore if self.feed else ())}
+        return tuple(c.name for c in self.columns if c.name not in others)
 
     @property
     def read_columns(self) -> tuple[Column, ...]:

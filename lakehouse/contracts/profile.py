@@ -93,10 +93,19 @@ class Dedupe(_Part):
     orderBy: list[StrictStr] = Field(min_length=1, description="Columns compared in order; the greatest wins, no value is lowest.")
 
 
+class ChangeFeed(_Part):
+    """A source that tells changes, deletes among them."""
+
+    form: Literal["columns", "debezium"] = Field(default="columns", description="columns: a change is a record; debezium: it is in Debezium's envelope.")
+    sequence: list[StrictStr] = Field(min_length=1, description="Columns that order the changes of a key, most significant first.")
+    deleteWhen: StrictStr | None = Field(default=None, min_length=1, description="SQL over the table's columns: true for a change that ends its key.")
+    ignore: list[StrictStr] = Field(default=[], description="Columns whose change alone makes no new version.")
+
+
 class Scd(_Part):
     """How an entity's changes are kept."""
 
-    type: StrictInt = Field(default=1, ge=1, le=2, description="1: the latest only. 2 (history) is not supported yet.")
+    type: StrictInt = Field(default=1, ge=1, le=2, description="1: the latest only. 2: every version, of a change feed.")
 
 
 class Masking(_Part):
@@ -113,6 +122,7 @@ class ContractProperties(_Part):
     source: Options | None = None
     lateness: Lateness = Lateness()
     dedupe: Dedupe | None = None
+    changeFeed: ChangeFeed | None = None
     scd: Scd = Scd()
     schemaEvolution: Literal["addOnly", "strict"] = Field(default="addOnly", description="addOnly: new columns of a Parquet source are taken into Bronze.")
 

@@ -10,7 +10,7 @@ ImpliedRule = tuple[str, str, OnFail]
 
 def implied_rules(contract: Contract) -> list[ImpliedRule]:
     """(name, description, on_fail) of every rule that follows from the contract, without its own `rules`."""
-    rules = [*_of_format(contract), *_of_dates(contract)]
+    rules = [*_of_format(contract), *_of_envelope(contract), *_of_dates(contract)]
     for column in contract.columns:
         rules += [(f"{column.name}_{end}", told, _on_fail(contract, column, end)) for end, told in _of_column(column)]
     return rules
@@ -20,12 +20,14 @@ def _on_fail(contract: Contract, column: Column, end: str) -> OnFail:
     """A value of the wrong type, or a row without identity, can't be kept, whatever the column says."""
     if end == "type":
         return "fail" if column.on_fail == "fail" else "quarantine"
-    return "quarantine" if end == "required" and column.name in contract.identity else column.on_fail
+    placed = {*contract.identity, *(contract.sequence if contract.feed else ())}
+    return "quarantine" if end == "required" and column.name in placed else column.on_fail
 
 
 def implied_names(columns: tuple[Column, ...]) -> set[str]:
     """The names that no rule of a contract's own may take."""
     names = {"malformed", "invalid_utf8", "duplicate_field", "field_case", "late", "future", "source_date_out_of_range"}
+    names |= {name for name, _, _ in ENVELOPE}
     return names | {f"{c.name}_{end}" for c in columns for end in ("required", "type", "in_set", "pattern", "in_range", "length", "not_nan")}
 
 
@@ -39,6 +41,17 @@ def _of_format(contract: Contract) -> list[ImpliedRule]:
         ("duplicate_field", "the record names a field twice", "quarantine"),
         ("field_case", "the record writes a field's name in another case", "quarantine"),
     ]
+
+
+ENVELOPE: tuple[ImpliedRule, ...] = (
+    ("empty_message", "the record is empty: what Kafka keeps of a deleted key when it compacts a topic", "drop"),
+    ("unknown_operation", "the operation is c, r, u or d, with the row that it needs", "quarantine"),
+    ("unavailable_value", "Debezium had the value: with replica identity FULL it always has", "quarantine"),
+)
+
+
+def _of_envelope(contract: Contract) -> list[ImpliedRule]:
+    return list(ENVELOPE) if contract.feed and contract.feed.form == "debezium" else []
 
 
 def _of_dates(contract: Contract) -> list[ImpliedRule]:

@@ -17,9 +17,47 @@ _INGESTED = Field("_ingested_at", "timestamp", "When the platform took the recor
 
 
 def silver_fields(contract: Contract) -> tuple[Field, ...]:
-    """The contract's columns, then the technical ones. Columns that warn rather than refuse may be empty although required."""
+    """The contract's columns, those of a change feed, then the technical ones. Columns that warn rather than refuse may be empty although required."""
     columns = tuple(Field(c.name, c.type, comment_of(c), _nullable(c, contract)) for c in contract.columns)
-    return (*columns, _SOURCE, _POSITION, _TIME, _DATE, _INGESTED, Field("_record_hash", "bigint", "Hash of the raw record: the last tie-breaker."))
+    return (*columns, *_feed_fields(contract), *_origin_fields(), *_repeat_fields(contract))
+
+
+def _origin_fields() -> tuple[Field, ...]:
+    return (_SOURCE, _POSITION, _TIME, _DATE, _INGESTED, Field("_record_hash", "bigint", "Hash of the raw record: the last tie-breaker."))
+
+
+def _feed_fields(contract: Contract) -> tuple[Field, ...]:
+    """What a change feed adds; with history, the half-open interval of each version."""
+    if contract.feed is None:
+        return ()
+    deleted = Field("is_deleted", "boolean", "Whether the key is gone: a tombstone, which keeps late changes from bringing it back.")
+    if contract.scd == 1:
+        return (deleted,)
+    return (
+        deleted,
+        Field("valid_from", "timestamp", "From when on the version is valid (UTC)."),
+        Field("valid_to", "timestamp", "Until when, exclusive (UTC); empty while it is valid."),
+        Field("is_current", "boolean", "Whether it is the newest version of its key."),
+        Field("change_seq", _struct(contract, contract.sequence), "Where in the order of changes the version begins."),
+    )
+
+
+def repeat_columns(contract: Contract) -> tuple[str, ...]:
+    """What differs between a change and a later one that changed nothing: all but the key and what is compared."""
+    own = {*contract.key, *contract.compared}
+    return (*(c.name for c in contract.columns if c.name not in own), *(f.name for f in _origin_fields()))
+
+
+def _repeat_fields(contract: Contract) -> tuple[Field, ...]:
+    if contract.scd == 1:
+        return ()
+    what = "Changes that changed nothing, in order: a late change between them would make them versions."
+    return (Field("_repeats", f"array<{_struct(contract, repeat_columns(contract))}>", what),)
+
+
+def _struct(contract: Contract, names: tuple[str, ...]) -> str:
+    types = {**{c.name: c.type for c in contract.columns}, **{f.name: f.type for f in _origin_fields()}}
+    return "struct<" + ",".join(f"{n}:{types[n]}" for n in names) + ">"
 
 
 def quarantine_fields(contract: Contract) -> tuple[Field, ...]:
@@ -68,4 +106,6 @@ def _sentence(text: str) -> str:
 def _nullable(column: Column, contract: Contract) -> bool:
     if column.name in contract.identity:
         return False
+    if contract.feed and column.name not in contract.told_by_deletes:
+        return True
     return not column.required or column.on_fail == "warn" or column.masking == "null"

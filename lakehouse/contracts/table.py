@@ -1,6 +1,6 @@
 """A contract as a whole, put together from its parts; names, version, owners and texts are read here.
 
-Not here: columns (`columns`), key and order (`identity`), event date (`dates`), rules and promises (`promises`).
+Not here: columns (`columns`), key and order (`identity`), event date (`dates`), change feeds (`feed`), rules and promises (`promises`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from lakehouse.contracts.columns import Declared, read_column, read_tags
 from lakehouse.contracts.dates import check_dates
 from lakehouse.contracts.expressions import check_expression
+from lakehouse.contracts.feed import read_feed
 from lakehouse.contracts.identity import read_key, read_sequence
 from lakehouse.contracts.mistakes import not_one_of
 from lakehouse.contracts.model import Contract
@@ -39,7 +40,7 @@ def read_contract(root: Node, file: Path) -> Contract | None:
     sequence = read_sequence(root, properties, declared)
     rules, volume = read_quality(table, declared)
     freshness, freshness_column = read_freshness(root, name, declared, event_date, sequence)
-    _check_scd(root, properties)
+    feed = read_feed(root, properties, declared, sequence)
     said = _said(root, table)
     start = getattr(getattr(properties, "partition", None), "start", None)
     if root.report.mistakes or source is None or kind is None or start is None:
@@ -61,6 +62,8 @@ def read_contract(root: Node, file: Path) -> Contract | None:
         freshness_column=freshness_column,
         volume=volume,
         schema_evolution=properties.schemaEvolution,
+        feed=feed,
+        scd=2 if properties.scd.type == 2 else 1,
         raw=root.value,
         **said,
     )
@@ -154,16 +157,6 @@ def _check_derived(declared: list[Declared]) -> None:
             hint = " A derived column may use those that are read, and derived ones before it." if about_later else ""
             d.node.wrong(wrong + hint, "transformLogic")
         usable[d.column.name] = d.column.type
-
-
-def _check_scd(root: Node, properties: ContractProperties) -> None:
-    holder = next((p for p in root.items("customProperties") if p.text("property") == "scd"), None)
-    if holder is None:
-        return
-    if getattr(properties, "kind", "entity") == "event":
-        holder.wrong("is for entity tables, and this table's kind is event", "value")
-    elif properties.scd.type == 2:
-        holder.wrong("type 2 (history) is not supported yet. Allowed: 1", "value", "type")
 
 
 def _owners(root: Node) -> tuple[str, ...]:

@@ -90,8 +90,10 @@ def _evolve(spark: SparkSession, table: Table, shape: Shape) -> bool:
     have = {f.name.lower(): f.dataType.simpleString() for f in spark.table(table.sql).schema.fields}
     missing = [f for f in shape.fields if f.name.lower() not in have]
     changed = [(f, have[f.name.lower()]) for f in shape.fields if f.name.lower() in have and _plain(f.type) != _plain(have[f.name.lower()])]
-    if changed:
-        differences = ", ".join(f"{f.name} is {old} and should be {f.type}" for f, old in changed)
+    delta = metadata.open_table(table)
+    parts = delta.metadata().partition_columns if delta is not None else []
+    if changed or parts != [p for p in (shape.partition,) if p]:
+        differences = ", ".join(f"{f.name} is {old} and should be {f.type}" for f, old in changed) or f"it is partitioned by {parts or 'nothing'}"
         raise DataError(
             f"{table} can't take the shape its contract declares: {differences}.",
             state=f"{table} is unchanged.",
@@ -135,10 +137,10 @@ class Commit:
             rows.write.format("delta").mode("overwrite").options(**options).saveAsTable(self.planned.table.sql)
         return self._version()
 
-    def merge(self, rows: DataFrame, on: str, newer: str, columns: Sequence[str]) -> int:
-        """Insert the rows of `rows` (s) that match none of the table's (t) by `on`, update those that match and are `newer`; returns the new version.
+    def merge(self, rows: DataFrame, on: str, newer: str, columns: Sequence[str], gone: str = "false") -> int:
+        """Insert the rows of `rows` (s) that match none of the table's (t) by `on`, update those that match and are `newer`, delete those that are `gone`.
 
-        Raises `Overtaken`.
+        Returns the new version. Raises `Overtaken`.
         """
         view = "lakehouse_merge_source"
         rows.createOrReplaceTempView(view)
@@ -148,7 +150,8 @@ class Commit:
         with self._swap(), _conf(self.spark, settings_):
             self.spark.sql(
                 f"MERGE INTO {self.planned.table.sql} t USING {view} s ON {on} "
-                f"WHEN MATCHED AND {newer} THEN UPDATE SET {sets} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
+                + (f"WHEN MATCHED AND {gone} THEN DELETE " if gone != "false" else "")
+                + f"WHEN MATCHED AND {newer} THEN UPDATE SET {sets} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
             ).collect()
         return self._version()
 

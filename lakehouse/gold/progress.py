@@ -73,18 +73,20 @@ def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], S
             return Stale(model, None, f"nothing of {source.table} is recorded as consumed")
         if not model.by_day:
             return Stale(model, None, f"{source.table} has changed")
-        touched = _touched(contracts[name], source, after, spark)
+        touched = _touched(model, contracts[name], source, after, spark)
         if touched is None:
             return Stale(model, None, f"{source.table} has changed as a whole")
         dates |= touched
     return Stale(model, model.reach.concerned(dates), "Silver has changed on these dates, or on days that they read")
 
 
-def _touched(contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
+def _touched(model: Model, contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
     """The event dates that changed in a Silver table; None when all may have."""
     if contract.event_date is not None:
         found = metadata.changes(contract.silver, after, source.version, contract.event_date)
         return None if found is None else {d for d in found.days if d is not None}
+    if contract.scd == 2:
+        return _since(model, contract, source, after, spark)
     # An entity has no dates: a row that differs concerns every day, but a new snapshot that says the same concerns none.
     columns = ", ".join(f"`{c.name}`" for c in contract.columns)
     then, now = (f"SELECT {columns} FROM {contract.silver.sql} VERSION AS OF {v}" for v in (after, source.version))
@@ -93,6 +95,22 @@ def _touched(contract: Contract, source: TableState, after: int, spark: Callable
     except PySparkException:  # the old version has been vacuumed: then nobody can tell
         return None
     return set() if same else None
+
+
+def _since(model: Model, contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
+    """The mart's dates from the first moment on at which the history tells something else than it did."""
+    columns = ", ".join(f"`{c}`" for c in (*(c.name for c in contract.columns), "is_deleted", "valid_from"))
+    then, now = (f"SELECT {columns}, valid_to FROM {contract.silver.sql} VERSION AS OF {v}" for v in (after, source.version))
+    differing = f"(({now}) EXCEPT ({then})) UNION ALL (({then}) EXCEPT ({now}))"
+    # A version that only ends elsewhere stands in it twice, and was the same until the earlier of both ends.
+    each = f"SELECT if(count(*) = 2, min(valid_to), any_value(valid_from)) AS since FROM ({differing}) GROUP BY {columns}"
+    mart = metadata.open_table(model.table)
+    try:
+        since = spark().sql(f"SELECT min(cast(since AS date)) FROM ({each})").collect()[0][0]
+    except PySparkException:  # the old version has been vacuumed: then nobody can tell
+        return None
+    dates = metadata.rows_by_partition(mart, model.partition) if mart is not None else {}
+    return {d for d in dates if d is not None and since is not None and d >= since}
 
 
 def notes(models: list[Model], run: str, *, whole: bool) -> dict[str, str]:

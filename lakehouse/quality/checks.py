@@ -25,6 +25,7 @@ MOST_REFUSED = 0.5  # a larger share of refused records means that the source or
 SILVER_CHECKS = {
     "schema": "The table has the columns and types that the contract declares.",
     "keys": "No two rows have the same identity.",
+    "history": "The versions of a key follow each other without overlap and without gap; at most one is current.",
     "key_dates": "No key stands on two event dates.",
     "conservation": "Every Bronze record is applied, superseded or refused: none is lost.",
     "row_rules": "Few records break a row rule.",
@@ -32,7 +33,7 @@ SILVER_CHECKS = {
     "freshness": "The newest data is as young as the contract promises.",
 }
 BRONZE_CHECKS = {"source_readable": "Every file of the source can be read, and none is passed over."}
-_BLOCKING = ("schema", "keys", "conservation", "row_rules", "volume", "freshness")
+_BLOCKING = ("schema", "keys", "history", "conservation", "row_rules", "volume", "freshness")
 
 
 def bronze_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
@@ -45,6 +46,8 @@ def silver_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
     names = dict(SILVER_CHECKS)
     if contract.event_date is None:
         del names["key_dates"]
+    if contract.scd == 1:
+        del names["history"]
     if contract.volume is None:
         del names["volume"]
     if contract.freshness is None:

@@ -13,8 +13,11 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, OnFail
+from lakehouse.contracts.rules import ENVELOPE
 
 UNREADABLE = ("malformed", "invalid_utf8", "duplicate_field", "field_case", "source_date_out_of_range", "late", "future")
+
+_UNREAD = ("malformed", "empty_message", "unknown_operation")
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ def dispositions(contract: Contract) -> dict[str, OnFail]:
     always: dict[str, OnFail] = dict.fromkeys(UNREADABLE, "quarantine")
     # A value of the wrong type can't be stored: neither warn nor fail would keep it.
     types: dict[str, OnFail] = {f"{c.name}_type": "fail" if c.on_fail == "fail" else "quarantine" for c in contract.columns}
-    keys: dict[str, OnFail] = {f"{c}_required": "quarantine" for c in contract.identity}
-    return {**implied, **types, **keys, **always, **{r.name: r.on_fail for r in contract.rules}}
+    placed = (*contract.identity, *(contract.sequence if contract.feed else ()))
+    keys: dict[str, OnFail] = {f"{c}_required": "quarantine" for c in placed}
+    envelope: dict[str, OnFail] = {name: on_fail for name, _, on_fail in ENVELOPE}
+    return {**implied, **types, **keys, **always, **envelope, **{r.name: r.on_fail for r in contract.rules}}
 
 
 _KINDS = ("required", "in_set", "pattern", "in_range", "length", "not_nan")
@@ -51,7 +56,8 @@ def judge(rows: DataFrame, contract: Contract) -> DataFrame:
         F.col("_suspect"),
         _compact(F.concat(F.coalesce("_problems", F.expr("array()").cast("array<string>")), F.array(*[F.when(r.broken, F.lit(r.name)) for r in rules]))),
     )
-    reasons = F.when(F.array_contains("_problems", "malformed"), F.col("_problems")).otherwise(_causes(F.col("_found"), contract))
+    unread = F.arrays_overlap("_problems", F.array(*map(F.lit, _UNREAD)))  # such a record has no values that could break a rule
+    reasons = F.when(unread, F.col("_problems")).otherwise(_causes(F.col("_found"), contract))
     judged = suspects.withColumn("_found", found).withColumn("_reasons", F.when(F.col("_suspect"), reasons))
     fatal = F.array(*[F.lit(name) for name, action in dispositions(contract).items() if action in ("quarantine", "drop")])
     return judged.withColumn("_accepted", ~F.col("_suspect") | ~F.arrays_overlap("_reasons", fatal)).drop("_problems", "_suspect", "_found")
@@ -71,8 +77,13 @@ def _causes(found: Column, contract: Contract) -> Column:
 
 
 def _row_rules(contract: Contract) -> list[RowRule]:
-    implied = [rule for column in contract.columns for rule in _column_rules(column)]
-    return implied + [RowRule(r.name, ~F.expr(r.expression), r.on_fail) for r in contract.rules]
+    own = [RowRule(r.name, ~F.expr(r.expression), r.on_fail) for r in contract.rules]
+    if contract.feed is None:
+        return [rule for column in contract.columns for rule in _column_rules(column)] + own
+    told = contract.told_by_deletes
+    always = [rule for column in contract.columns if column.name in told for rule in _column_rules(column)]
+    of_rows = [rule for column in contract.columns if column.name not in told for rule in _column_rules(column)] + own
+    return always + [RowRule(r.name, ~F.col("is_deleted") & r.broken, r.on_fail) for r in of_rows]  # a delete tells the key and its place, no more
 
 
 def _column_rules(column: ContractColumn) -> list[RowRule]:

@@ -96,6 +96,9 @@ def _key_verdicts(contract: Contract, keys: KeyCount) -> list[Verdict]:
     if contract.event_date:
         text = f"{keys.on_two_dates:,} keys stand on more than one {contract.event_date}." if keys.on_two_dates else "Each key stands on one date."
         verdicts.append(Verdict("key_dates", keys.on_two_dates == 0, text, dg.AssetCheckSeverity.WARN))
+    if contract.scd == 2:
+        text = f"{keys.broken:,} versions do not end where the next one begins, or are wrongly current." if keys.broken else "Versions follow each other."
+        verdicts.append(Verdict("history", keys.broken == 0, text))
     return verdicts
 
 

@@ -25,7 +25,8 @@ from lakehouse.errors import DataError, WriteConflict
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
 from lakehouse.settings import settings
-from lakehouse.silver import report
+from lakehouse.silver import history, report
+from lakehouse.silver.changes import DELETED
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
 from lakehouse.silver.plan import Plan, bronze_days, catch_up, rebuild_of
@@ -49,7 +50,7 @@ def silver_shape(contract: Contract) -> Shape:
     """The Silver table as the contract declares it."""
     # The rules keep NULLs out; a NOT NULL in the table would turn every loosening of a contract into an ALTER.
     fields = tuple(replace(f, nullable=True) for f in silver_fields(contract))
-    return Shape(fields, contract.event_date, contract.description)
+    return Shape(fields, "is_current" if contract.scd == 2 else contract.event_date, contract.description)
 
 
 def increment(spark: SparkSession, contract: Contract, run: str) -> Built:
@@ -201,22 +202,37 @@ def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
 def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a holder class would only rename it
     spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts, built: Built
 ) -> Built:
-    columns = [c.name for c in contract.columns] + [*ORIGIN, "_record_hash"]
+    columns = [c.name for c in contract.columns] + [*(DELETED if contract.feed else ()), *ORIGIN, "_record_hash"]
     won, lost = winners(rows.where("_accepted").select(*columns), sum(counts.accepted.values()), contract)
     won, superseded = masked(won, contract), report.by_day(lost)
     commit = Commit(spark, target, _note(contract, run, plan, target))
     dates = counts.dates if plan.step == "append" or plan.dates is None else plan.dates
     where = _among(contract.event_date, dates) if contract.event_date else None
     if plan.step == "rebuild":
-        version = commit.replace(won, None if plan.dates is None else where)
-        merged = Merged(report.applied_by_rebuild(spark, contract, where), {}, {})
-    elif counts.accepted:
+        version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
+        merged = report.kept_by_rebuild(spark, contract) if contract.scd == 2 else Merged(report.applied_by_rebuild(spark, contract, where), {}, {})
+    elif not counts.accepted:
+        version, merged = commit.append(spark.table(contract.silver.sql).limit(0)), Merged({}, {}, {})
+    elif contract.scd == 2:
+        version, merged = _merge_history(spark, contract, commit, won)
+    else:
         version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
         merged = report.applied_by_merge(spark, contract, won, where)
-    else:
-        version, merged = commit.append(won), Merged({}, {}, {})
     step = f"{plan.step} to Bronze version {plan.until}" + (f" ({plan.why})" if plan.why else "")
     return report.silver_written(built, version, step, counts, dates, report.balance(counts, merged, superseded))
+
+
+def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:
+    """Merge what the changes make different in their keys' versions, in one commit; read back what became of each of them."""
+    batch = changes.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        stored, all_current = history.touched(spark, contract, commit.planned, batch)
+        on = " and ".join(f"t.`{c}` = s.`{c}`" for c in contract.identity) + (" and t.is_current" if all_current else "")
+        columns = [f.name for f in silver_fields(contract)]
+        version = commit.merge(history.difference(stored, batch, contract), on, "true", columns, gone="s._gone")
+        return version, report.kept_by_merge(spark, contract, batch, version)
+    finally:
+        batch.unpersist()
 
 
 def _match(contract: Contract, dates: Collection[date]) -> str:

@@ -1,4 +1,4 @@
-"""Whether keys are unique in a Silver table, looked at in the touched partitions and those that late data reaches.
+"""Whether keys are unique in a Silver table, looked at in the touched partitions and those that late data reaches; and whether versions form one line.
 
 Not here: how duplicates are avoided (`silver.scd`).
 """
@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
@@ -17,15 +17,18 @@ from lakehouse.contracts.model import Contract
 
 @dataclass(frozen=True)
 class KeyCount:
-    """Identities that stand more than once, and keys that stand on more than one event date."""
+    """Identities that stand more than once, keys that stand on more than one event date, versions that do not end where the next one begins."""
 
     repeated: int
     on_two_dates: int
+    broken: int = 0
 
 
 def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date]) -> KeyCount:
     """Count over the given event dates, widened by the lateness horizon; over everything where a table has no dates."""
     table = spark.table(contract.silver.sql)
+    if contract.scd == 2:
+        return _count_versions(table, contract)
     if contract.event_date is None:
         per_key = table.groupBy(*contract.key).count()
         return KeyCount(per_key.where("count > 1").count(), 0)
@@ -36,6 +39,17 @@ def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date])
     # 64 bits a key: a collision can only raise a false alarm, which the exact count settles
     several = table.where(near).groupBy(F.xxhash64(*contract.key)).count().where("count > 1")
     return KeyCount(0, 0) if several.isEmpty() else _exact(spark, contract, near)
+
+
+def _count_versions(table: DataFrame, contract: Contract) -> KeyCount:
+    """A key's versions follow each other without overlap and without gap exactly if each ends where the next begins; only the last one is current."""
+    line = Window.partitionBy(*contract.key).orderBy("change_seq")
+    following = [F.lead(c).over(line).alias(f"next_{c}") for c in ("valid_from", "change_seq")]
+    followed = table.select("valid_from", "valid_to", "is_current", "change_seq", *following)
+    right = "valid_to <=> next_valid_from and valid_from <= coalesce(valid_to, valid_from) and is_current = (next_change_seq is null)"
+    row = followed.agg(F.expr("count_if(change_seq = next_change_seq)"), F.expr(f"count_if(not coalesce({right}, false))")).first()
+    repeated, broken = (int(x or 0) for x in (row or (0, 0)))
+    return KeyCount(repeated, 0, broken)
 
 
 def _exact(spark: SparkSession, contract: Contract, near: object) -> KeyCount:

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, FileSource, PostgresSource
+from lakehouse.silver.changes import DELETED, PLACES, deletes, envelope_problems, exactly, failing, field, is_debezium, opened, tombstones
 from lakehouse.silver.types import Source, typed
 from lakehouse.sources.files.records import split_header
 
@@ -33,15 +34,17 @@ def parse(bronze: DataFrame, contract: Contract, headers: Sequence[str] = ()) ->
     raw, problems = _text(bronze, contract, headers) if contract.source.is_text else _typed_format(bronze, contract)
     pairs = [(c, typed(c, _source(c, contract, raw))) for c in contract.read_columns]
     rows = raw.select("*", *[t.value.alias(c.name) for c, t in pairs])
-    rows = _transform(_derive(rows, contract), contract)
-    checks = [*problems, *[(f"{c.name}_type", t.failed) for c, t in pairs if t.failed is not None]]
-    return rows.select(*[c.name for c in contract.columns], "_payload", "_record_hash", *ORIGIN, _collect(checks).alias("_problems"))
+    rows = deletes(_transform(_derive(rows, contract), contract), contract)
+    checks = [*problems, *[(f"{c.name}_type", failing(c.name, t.failed, contract)) for c, t in pairs if t.failed is not None]]
+    columns = (*[c.name for c in contract.columns], *(DELETED if contract.feed else ()))
+    return tombstones(rows.select(*columns, "_payload", "_record_hash", *ORIGIN, _collect(checks).alias("_problems")), contract)
 
 
 def _text(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> tuple[DataFrame, list[tuple[str, Column]]]:
     """Each field's raw text as `_raw_<column>`, and the problems of the record as a whole."""
-    fields = _json_fields(bronze) if contract.source.format == "json" else _csv_fields(bronze, contract, headers)
-    texts = [(c, F.col(_FIELDS)[c.source_field or c.name]) for c in contract.read_columns]
+    fields = _json_fields(bronze, contract) if contract.source.format == "json" else _csv_fields(bronze, contract, headers)
+    fields = opened(fields) if is_debezium(contract) else fields
+    texts = [(c, field(c.source_field or c.name, contract)) for c in contract.read_columns]
     # Dates and times are looked at several times. The trim, being a computation, keeps Spark from looking the field up anew each time.
     columns = [(F.trim(t) if c.type.startswith(("date", "time", "decimal")) else t).alias(f"_raw_{c.name}") for c, t in texts]
     raw = fields.select("*", F.xxhash64("_payload").alias("_record_hash"), *columns)
@@ -53,8 +56,8 @@ def _typed_format(bronze: DataFrame, contract: Contract) -> tuple[DataFrame, lis
     own = [f.name for f in bronze.schema.fields if not f.name.startswith("_")]
     record = F.to_json(F.struct(*[F.col(f"`{c}`") for c in own]))
     texts = [(c, c.source_field or c.name) for c in contract.read_columns]
-    columns = [(F.col(f"`{n}`") if n in own else F.lit(None).cast(c.type)).alias(f"_raw_{c.name}") for c, n in texts]
-    raw = bronze.select(*ORIGIN, record.alias("_payload"), *columns)
+    columns = [(F.col(f"`{n}`") if n in own or (contract.feed and n in PLACES) else F.lit(None).cast(c.type)).alias(f"_raw_{c.name}") for c, n in texts]
+    raw = bronze.select(*_origin(bronze, contract), record.alias("_payload"), *columns)
     return raw.withColumn("_record_hash", F.xxhash64("_payload")), [("malformed", F.lit(False))]
 
 
@@ -69,11 +72,17 @@ def _collect(checks: Sequence[tuple[str, Column]]) -> Column:
     return F.when(anything, F.when(unreadable, F.array(F.lit(name))).otherwise(names))  # an unreadable record has no further problems
 
 
-def _json_fields(bronze: DataFrame) -> DataFrame:
+def _origin(bronze: DataFrame, contract: Contract) -> tuple[str, ...]:
+    """Where a record came from; of a change feed also what was done, where its source tells (`_op`)."""
+    return (*ORIGIN, "_op") if contract.feed and "_op" in bronze.columns else ORIGIN
+
+
+def _json_fields(bronze: DataFrame, contract: Contract) -> DataFrame:
     """`_fields`: the record's fields as a map of texts, NULL when it is no single JSON object."""
-    parsed = bronze.select(*ORIGIN, "_payload", F.expr("from_json(concat('[', _payload, ']'), 'array<map<string,string>>')").alias("_parsed"))
+    origin = _origin(bronze, contract)
+    parsed = bronze.select(*origin, "_payload", F.expr("from_json(concat('[', _payload, ']'), 'array<map<string,string>>')").alias("_parsed"))
     # A second projection: within one, the text would be parsed twice.
-    return parsed.select(*ORIGIN, "_payload", F.when(F.size("_parsed") == 1, F.col("_parsed")[0]).alias(_FIELDS))
+    return parsed.select(*origin, "_payload", F.when(F.size("_parsed") == 1, F.col("_parsed")[0]).alias(_FIELDS))
 
 
 def _csv_fields(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> DataFrame:
@@ -103,6 +112,9 @@ def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
         malformed = malformed | (F.col("_payload").contains("]") & F.expr("from_json(concat('{\"r\":', _payload, '}'), 'map<string,string>') is null"))
     unknown = F.array_except(names, F.array(*map(F.lit, declared)))
     lowered = F.split(F.lower(F.array_join(unknown, "\n")), "\n")
+    envelope = envelope_problems() if is_debezium(contract) else []
+    if envelope:
+        malformed = malformed & F.col("_payload").isNotNull()
     other_case = F.arrays_overlap(lowered, F.array(*[F.lit(n.lower()) for n in declared]))
     # Most records have just the declared fields, in one order: a look at the names spares them the rest. (CASE, since Spark
     # computes common parts of both sides of an AND beforehand.)
@@ -112,6 +124,7 @@ def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
         ("invalid_utf8", ~F.is_valid_utf8("_payload")),
         ("duplicate_field", F.when(usual, False).otherwise(F.size(names) != F.size(F.array_distinct(names)))),
         ("field_case", F.when(usual, False).when(F.size(unknown) == 0, False).otherwise(other_case)),
+        *envelope,
     ]
 
 
@@ -125,8 +138,11 @@ def _source(column: ContractColumn, contract: Contract, raw: DataFrame) -> Sourc
         octets = F.when(value.startswith("\\x"), F.try_to_binary(F.substring(value, 3, 1 << 30), F.lit("hex"))).otherwise(value.cast("binary"))
         return Source(octets, "binary", None) if column.type == "binary" else Source(value, "string", None)
     name = column.source_field or column.name
-    exact = F.expr(f"from_json(_payload, '`{name}` {column.type}').`{name}`") if contract.source.format == "json" else None
-    return Source(value, "string", exact)
+    if contract.source.format != "json":
+        return Source(value, "string", None)
+    if is_debezium(contract):
+        return Source(value, "string", exactly(name, column.type))
+    return Source(value, "string", F.expr(f"from_json(_payload, '`{name}` {column.type}').`{name}`"))
 
 
 def _derive(rows: DataFrame, contract: Contract) -> DataFrame:

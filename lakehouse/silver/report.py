@@ -21,6 +21,8 @@ from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Day
 from lakehouse.errors import RowRuleFailed
 from lakehouse.quality.rules import dispositions
+from lakehouse.settings import settings
+from lakehouse.silver.history import changes_of
 from lakehouse.silver.scd import order_columns
 
 K = TypeVar("K")
@@ -168,6 +170,37 @@ def applied_by_merge(spark: SparkSession, contract: Contract, won: DataFrame, wh
     batch = won.select(*contract.identity, "_source_date", order.alias("_own"))
     joined = held.join(F.broadcast(batch), list(contract.identity), "right")
     verdict = F.expr("case when _held is null or _held < _own then 'lost' when _held = _own then 'applied' else 'superseded' end")
+    found: dict[str, Counter[Day]] = {"applied": Counter(), "superseded": Counter(), "lost": Counter()}
+    for day, name, n in joined.groupBy("_source_date", verdict.alias("_verdict")).count().collect():
+        found[name][day] += n
+    return Merged(dict(found["applied"]), dict(found["superseded"]), dict(found["lost"]))
+
+
+def kept_by_rebuild(spark: SparkSession, contract: Contract) -> Merged:
+    """Read back: of each Bronze day the changes that are versions, and those that repeat one."""
+    kept = changes_of(spark.table(contract.silver.sql), contract)
+    found = kept.groupBy("_source_date").agg(F.count_if(F.expr("_number = 0")), F.count_if(F.expr("_number > 0"))).collect()
+    return Merged({day: n for day, n, _ in found}, {day: n for day, _, n in found}, {})
+
+
+def kept_by_merge(spark: SparkSession, contract: Contract, batch: DataFrame, version: int) -> Merged:
+    """Hold a batch of changes against the rows that its commit wrote; against the whole table only where some are not among them."""
+    table = spark.table(contract.silver.sql)
+    root, written = contract.silver.location(settings().warehouse), metadata.changes(contract.silver, version - 1, version, None)
+    if written is not None and written.files:
+        rows = spark.read.schema(table.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in written.files])
+        found = _kept(changes_of(rows, contract), contract, batch)
+        if not found.lost:
+            return found
+    return _kept(changes_of(table, contract), contract, batch)
+
+
+def _kept(kept: DataFrame, contract: Contract, batch: DataFrame) -> Merged:
+    """A change is applied as a version, superseded when it repeats one or a greater change stands at its place, else lost."""
+    order = F.struct(*[F.col(c) for c in order_columns(contract)])
+    held = kept.select(*contract.identity, order.alias("_held"), "_number")
+    joined = batch.select(*contract.identity, "_source_date", order.alias("_own")).join(held, list(contract.identity), "left")
+    verdict = F.expr("case when _held is null or _held < _own then 'lost' when _held = _own and _number = 0 then 'applied' else 'superseded' end")
     found: dict[str, Counter[Day]] = {"applied": Counter(), "superseded": Counter(), "lost": Counter()}
     for day, name, n in joined.groupBy("_source_date", verdict.alias("_verdict")).count().collect():
         found[name][day] += n

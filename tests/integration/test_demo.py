@@ -14,6 +14,7 @@ import pytest
 from tests.integration.conftest import ROOT, Lake
 
 DAYS = 3
+GRAINS = {"segments": ("country", "segment")}
 TABLES = ("customer", "machine", "product", "production_run", "sales_order_line", "sensor_reading", "web_click")
 
 
@@ -50,12 +51,13 @@ def check_gold(lake: Lake) -> None:
     """Every mart against figures that were counted while the files were written."""
     gold = truth(lake)["gold"]
     for mart, key, names in (
-        ("fct_sales_daily", "sales", ("order_lines", "orders", "units_sold", "net_revenue", "cost", "margin")),
+        ("fct_sales_daily", "sales", ("order_lines", "orders", "units_sold", "unlisted_lines", "list_revenue", "net_revenue", "cost", "margin")),
+        ("fct_sales_by_segment_daily", "segments", ("order_lines", "orders", "units_sold", "net_revenue", "margin")),
         ("fct_late_orders_daily", "late_orders", ("orders", "shipped_orders", "late_orders")),
         ("fct_production_daily", "production", ("planned_units", "produced_units", "scrap_units")),
         ("fct_web_sessions_daily", "web", ("sessions", "visitors", "clicks", "converted_sessions")),
     ):
-        grain = "date_day, product_id" if "|" in next(iter(gold[key])) else "date_day"
+        grain = ", ".join(("date_day", *GRAINS.get(key, ("product_id",)))[: next(iter(gold[key])).count("|") + 1])
         rows = lake.sql(f"gold.{mart}", f"select {grain}, {', '.join(f'sum({n})' for n in names)} from t group by {grain}")
         width = len(grain.split(", "))
         assert {"|".join(map(str, r[:width])): tuple(r[width:]) for r in rows} == {k: figures(v, *names) for k, v in gold[key].items()}, mart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import date
@@ -23,6 +24,7 @@ FACTS = (
     "fct_machine_health_5min",
     "fct_machine_health_hourly",
     "fct_production_daily",
+    "fct_sales_by_segment_daily",
     "fct_sales_daily",
     "fct_sales_vs_production_daily",
     "fct_web_sessions",
@@ -30,9 +32,21 @@ FACTS = (
 )
 DAYS = (date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 3))
 ROWS: dict[str, list[dict[str, Any]]] = {
-    "product": [{"product_id": "TOY-001", "name": "Bär", "category": "plush", "unit_cost": "9.00", "list_price": "9.99", "valid_from": "2026-01-01"}],
+    "product": [
+        {"product_id": "TOY-001", "name": "Bär", "category": "plush", "unit_cost": "9.00", "list_price": price, "sold_from": "2026-01-01", **version}
+        for price, version in (
+            ("8.99", {"valid_from": "2026-01-01", "valid_to": "2026-11-01 12:00:00", "is_current": "false", "is_deleted": "false"}),
+            ("9.99", {"valid_from": "2026-11-01 12:00:00", "valid_to": None, "is_current": "true", "is_deleted": "false"}),
+        )
+    ],
     "machine": [{"machine_id": "M01", "line": "A", "model": "x", "temperature_max": 80, "vibration_max": 5, "pressure_min": 90, "pressure_max": 120}],
-    "customer": [{"customer_id": "C00001", "name": "hidden", "email": "hash", "city": "Köln", "country": "DE", "segment": "family"}],
+    "customer": [
+        {"customer_id": "C00001", "country": "DE", "segment": segment, **version}
+        for segment, version in (
+            ("family", {"valid_from": "2026-01-01", "valid_to": "2026-11-02", "is_current": "false", "is_deleted": "false"}),
+            (None, {"valid_from": "2026-11-02", "valid_to": None, "is_current": "true", "is_deleted": "true"}),
+        )
+    ],
     "sensor_reading": [
         {"reading_id": f"R-{d}-{n}", "machine_id": "M01", "metric": "temperature", "value": 70 + 5 * n, "event_time": f"{d} 10:0{n}:00", "event_date": d}
         for d in DAYS
@@ -47,6 +61,8 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "order_id": f"SO-{d}",
             "line_no": n,
             "product_id": "TOY-001",
+            "customer_id": "C00001",
+            "ordered_at": f"{d} 1{n}:00:00",
             "quantity": n,
             "unit_price": "9.99",
             "unit_cost": "3.50",
@@ -99,7 +115,8 @@ def scans_of_other_days(spark: SparkSession, query: Path, day: str) -> list[str]
     """The reads of tables by day in a query's plan that are not bounded to the day by their partitions."""
     plan = str(spark.sql(f"EXPLAIN FORMATTED {query.read_text('utf-8')}").first()[0])  # type: ignore[index]
     scans = [block.strip() for block in plan.split("\n\n")]
-    scans = [block for block in scans if block.startswith("(") and " Scan " in block.splitlines()[0] and "silver.machine" not in block.splitlines()[0]]
+    scans = [block for block in scans if block.startswith("(") and " Scan " in block.splitlines()[0]]
+    scans = [block for block in scans if not re.search(r"silver\.(machine|product|customer)\b", block.splitlines()[0])]
     assert scans
     return [s for s in scans if not any(line.startswith("PartitionFilters") and day in line for line in s.splitlines())]
 
@@ -118,6 +135,8 @@ def test_sales_have_the_margin_of_the_lines_own_cost(spark: SparkSession, built:
         "order_lines": 2,
         "orders": 1,
         "units_sold": 3,
+        "unlisted_lines": 0,
+        "list_revenue": Decimal("28.97"),  # one unit an hour before the price went up, two when it did
         "gross_revenue": Decimal("29.97"),
         "discount": Decimal("1.00"),
         "net_revenue": Decimal("28.97"),
@@ -125,6 +144,11 @@ def test_sales_have_the_margin_of_the_lines_own_cost(spark: SparkSession, built:
         "margin": Decimal("18.47"),
         "margin_rate": Decimal("0.6376"),
     }
+
+
+def test_a_sale_stays_with_the_segment_that_its_customer_had(spark: SparkSession, built: str) -> None:
+    found = [(r["date_day"], r["country"], r["segment"], r["order_lines"]) for r in rows(spark, "fct_sales_by_segment_daily")]
+    assert found == [(DAYS[0], "DE", "family", 2), (DAYS[1], "unknown", "unknown", 2), (DAYS[2], "unknown", "unknown", 2)]
 
 
 def test_facts_are_partitioned_by_day_and_described_in_the_catalogue(spark: SparkSession, built: str) -> None:

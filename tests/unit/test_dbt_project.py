@@ -74,6 +74,7 @@ def test_gold_has_facts_and_dimensions_in_the_schema_gold_and_nowhere_else(model
         "fct_machine_health_5min",
         "fct_machine_health_hourly",
         "fct_production_daily",
+        "fct_sales_by_segment_daily",
         "fct_sales_daily",
         "fct_sales_vs_production_daily",
         "fct_web_sessions",

@@ -73,17 +73,6 @@ def test_an_entity_has_no_event_date_and_one_row_per_key(check: Check, event_tex
     assert (contract.event_date, contract.identity) == (None, ("reading_id",))
 
 
-def test_type_2_history_is_refused_clearly(check: Check, event_text: str) -> None:
-    text = (
-        event_text.replace("value: event}", "value: entity}")
-        .replace("        partitioned: true\n", "")
-        .replace("  - {property: lateness, value: {days: 2}}\n", "")
-    )
-    told = [str(m) for m in check(text + "  - {property: scd, value: {type: 2}}\n").mistakes]
-    assert len(told) == 1
-    assert "type 2 (history) is not supported yet. Allowed: 1" in told[0]
-
-
 def test_a_composite_key_is_ordered_by_position(check: Check, event_text: str) -> None:
     text = event_text.replace("primaryKeyPosition: 1", "primaryKeyPosition: 2")
     text = text.replace("physicalType: int\n", "physicalType: int\n        required: true\n        primaryKey: true\n        primaryKeyPosition: 1\n")

@@ -13,21 +13,45 @@ from typing import Any
 Rows = Iterable[dict[str, Any]]
 
 
-def sales(lines: Rows) -> dict[str, dict[str, Any]]:
-    """Figures of `date|product`, without cancelled lines."""
+def sales(lines: Rows, products: Rows) -> dict[str, dict[str, Any]]:
+    """Figures of `date|product`, without cancelled lines; list prices as they were when a line was ordered."""
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for line in lines:
-        if line["status"] != "cancelled":
-            groups[f"{line['order_date']}|{line['product_id']}"].append(line)
-    return {key: _sales_figures(group) for key, group in groups.items()}
+    for line in _counting(lines):
+        groups[f"{line['order_date']}|{line['product_id']}"].append(line)
+    return {key: _sales_figures(group, list(products)) for key, group in groups.items()}
 
 
-def _sales_figures(group: list[dict[str, Any]]) -> dict[str, Any]:
+def segments(lines: Rows, customers: Rows, products: Rows) -> dict[str, dict[str, Any]]:
+    """The same of `date|country|segment`, of the customers as they were when a line was ordered."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    known = list(customers)
+    for line in _counting(lines):
+        buyer = _as_of([c for c in known if c["customer_id"] == line["customer_id"]], line["ordered_at"])
+        groups[f"{line['order_date']}|{buyer['country']}|{buyer['segment']}" if buyer else f"{line['order_date']}|unknown|unknown"].append(line)
+    return {key: _sales_figures(group, list(products)) for key, group in groups.items()}
+
+
+def _counting(lines: Rows) -> list[dict[str, Any]]:
+    return [line for line in lines if line["status"] != "cancelled"]
+
+
+def _as_of(versions: Rows, moment: datetime) -> dict[str, Any] | None:
+    """The version that is valid at a moment, if it is not a deletion."""
+    valid = [v for v in versions if v["valid_from"] <= moment and (v["valid_to"] is None or moment < v["valid_to"])]
+    assert len(valid) <= 1
+    return valid[0] if valid and not valid[0]["is_deleted"] else None
+
+
+def _sales_figures(group: list[dict[str, Any]], products: list[dict[str, Any]]) -> dict[str, Any]:
     gross = sum((x["quantity"] * x["unit_price"] for x in group), Decimal(0))
     discount = sum((x["discount"] or Decimal(0) for x in group), Decimal(0))
     cost = sum((x["quantity"] * x["unit_cost"] for x in group), Decimal(0))
-    money = {"gross_revenue": gross, "discount": discount, "net_revenue": gross - discount, "cost": cost, "margin": gross - discount - cost}
+    listed = [(x, _as_of([p for p in products if p["product_id"] == x["product_id"]], x["ordered_at"])) for x in group]
+    at_list = sum((x["quantity"] * p["list_price"] for x, p in listed if p), Decimal(0))
+    money = {"list_revenue": at_list, "gross_revenue": gross, "discount": discount, "net_revenue": gross - discount, "cost": cost}
+    money["margin"] = gross - discount - cost
     counts = {"order_lines": len(group), "orders": len({x["order_id"] for x in group}), "units_sold": sum(x["quantity"] for x in group)}
+    counts["unlisted_lines"] = sum(p is None for _, p in listed)
     return {**counts, **{name: f"{value:.2f}" for name, value in money.items()}}
 
 

@@ -62,13 +62,14 @@ class Counted:
 
 @dataclass
 class Record:
-    """A record as found: its fields by name, or why it can't be read, and where it stands."""
+    """A record as found: its fields by name, or why it can't be read, and where it stands; of a change, whether it deletes."""
 
     fields: dict[str, Any] | None
     problems: list[str]
     raw: Any
     source: str
     position: int
+    deletes: bool = False
 
 
 def recount(landing: Path, contracts: Path) -> dict[str, Counted]:
@@ -80,7 +81,9 @@ def _table(landing: Path, contract: dict[str, Any]) -> Counted:
     custom = {p["property"]: p["value"] for p in contract["customProperties"]}
     counted, best = Counted(), {}
     start, lateness = date.fromisoformat(custom["partition"]["start"]), custom.get("lateness", {}).get("days", 0)
-    schema = contract["schema"][0]
+    schema, feed = contract["schema"][0], custom.get("changeFeed")
+    if feed:
+        return _table_of_changes(landing, contract, custom, feed)
     event = next((p["name"] for p in schema["properties"] if p.get("partitioned")), None)
     keys = [p["name"] for p in schema["properties"] if p.get("primaryKey")] + ([event] if event else [])
     for record in _records(landing / contract["servers"][0]["path"], contract["servers"][0]["format"], custom["source"].get("delimiter", ","), schema):
@@ -112,6 +115,52 @@ def _table(landing: Path, contract: dict[str, Any]) -> Counted:
     return counted
 
 
+def _table_of_changes(landing: Path, contract: dict[str, Any], custom: dict[str, Any], feed: dict[str, Any]) -> Counted:
+    """Every change judged; of those at one place of a key the last file's; sorted, and those kept that change something. The winners are versions."""
+    schema, counted = contract["schema"][0], Counted()
+    key = next(p["name"] for p in schema["properties"] if p.get("primaryKey"))
+    placed: dict[str, dict[tuple[Any, ...], tuple[str, str, Values]]] = defaultdict(dict)
+    for record in _records(landing / contract["servers"][0]["path"], "json", ",", schema, envelope=feed.get("form") == "debezium"):
+        day = re.search(r"dt=(\d{4}-\d\d-\d\d)", record.source)[1]  # type: ignore[index]
+        record.deletes = record.deletes or (record.fields or {}).get("op") == "d"
+        told = {"properties": [p for p in schema["properties"] if _told(p["name"], key, feed)], "quality": []} if record.deletes else schema
+        values, reasons = _judge(record, told, date.fromisoformat(day), None, 0)
+        counted.records += 1
+        counted.by_source_date[day]["records"] += 1
+        if _fate(reasons, schema) != "good":
+            counted.quarantined += 1
+            counted.reasons.update(reasons)
+            counted.by_source_date[day]["quarantined"] += 1
+            continue
+        counted.warned.update(reasons)
+        counted.by_source_date[day]["superseded"] += 1
+        place = tuple(values[c] for c in feed["sequence"])
+        held = placed[values[key]].get(place)
+        if held is None or record.source >= held[0]:
+            placed[values[key]][place] = record.source, day, values | {"is_deleted": record.deletes}
+    for changes in placed.values():
+        line: list[Values] = []
+        for place, (_, day, values) in sorted(changes.items()):
+            if not line or _compared(line[-1], schema, key, feed) != _compared(values, schema, key, feed):
+                counted.by_source_date[day].update({"accepted": 1, "superseded": -1})
+                line.append(values | {"valid_from": place[0], "valid_to": None})
+                if len(line) > 1:
+                    line[-2]["valid_to"] = place[0]
+        counted.winners += line
+    return counted
+
+
+def _told(name: str, key: str, feed: dict[str, Any]) -> bool:
+    """Whether a delete has a value for the column: key, place, and what these and the condition are made of."""
+    return name in {key, *feed["sequence"], *feed.get("deleteWhen", "").split(" ")[:1], "committed_ms"}
+
+
+def _compared(values: Values, schema: dict[str, Any], key: str, feed: dict[str, Any]) -> list[Any]:
+    """What makes a version, as it is kept: masked values can't be seen to change (a hash can)."""
+    hidden = [p["name"] for p in schema["properties"] for c in p.get("customProperties", []) if c["property"] == "masking" and c["value"]["policy"] != "sha256"]
+    return [values["is_deleted"], *(values.get(p["name"]) for p in schema["properties"] if not _told(p["name"], key, feed) and p["name"] not in hidden)]
+
+
 def _fate(reasons: list[str], schema: dict[str, Any]) -> str:
     actions = {q["id"]: q["implementation"]["onFail"] for q in schema["quality"] if q.get("engine") == "lakehouse"}
     for prop in schema["properties"]:
@@ -123,7 +172,7 @@ def _fate(reasons: list[str], schema: dict[str, Any]) -> str:
     return "quarantined" if "quarantine" in taken else "dropped" if "drop" in taken else "good"
 
 
-def _records(folder: Path, kind: str, delimiter: str, schema: dict[str, Any]) -> Iterator[Record]:
+def _records(folder: Path, kind: str, delimiter: str, schema: dict[str, Any], *, envelope: bool = False) -> Iterator[Record]:
     known = {_source(p) for p in schema["properties"] if "transformLogic" not in p}
     for file in sorted(f for f in folder.rglob("*") if f.is_file()):
         source = file.relative_to(folder).as_posix()
@@ -134,7 +183,8 @@ def _records(folder: Path, kind: str, delimiter: str, schema: dict[str, Any]) ->
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
         lines = [line for line in data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").split(b"\n") if line]
         if kind == "json":
-            yield from (_json(line, source, known) for line in lines)
+            read = (_json(line, source, known) for line in lines)
+            yield from map(_opened, read) if envelope else read
         elif lines:
             header = next(csv.reader([lines[0].decode()], delimiter=delimiter))
             yield from (_csv(line, header, delimiter, source) for line in lines[1:])
@@ -163,6 +213,18 @@ def _json(line: bytes, source: str, known: set[str]) -> Record:
     return Record(fields, problems, line, source, 0)
 
 
+def _opened(record: Record) -> Record:
+    """The row in a message of Debezium, with its place in the log."""
+    message = record.fields
+    if message is None:
+        return record
+    row = message["before"] if message["op"] == "d" else message["after"] if message["op"] in "cru" else None
+    if row is None:
+        return Record(None, ["unknown_operation"], record.raw, record.source, 0)
+    place = {f"__source_{name}": value for name, value in message["source"].items()}
+    return Record(row | place, record.problems, record.raw, record.source, 0, deletes=message["op"] == "d")
+
+
 def _csv(line: bytes, header: list[str], delimiter: str, source: str) -> Record:
     values = next(csv.reader([line.decode()], delimiter=delimiter))
     if len(values) != len(header):
@@ -183,6 +245,8 @@ def _judge(record: Record, schema: dict[str, Any], day: date | None, event: str 
         return values, reasons
     for prop in schema["properties"]:
         if "transformLogic" in prop:
+            millis = re.fullmatch(r"timestamp_millis\((\w+)\)", prop["transformLogic"])
+            values[prop["name"]] = datetime.fromtimestamp(values[millis[1]] / 1000, UTC) if millis else None
             continue
         name = prop["name"]
         try:
@@ -215,8 +279,9 @@ def _typed(prop: dict[str, Any], raw: Any) -> Any:
         "string": str,
         "double": float,
         "int": int,
+        "bigint": int,
         "decimal(10,2)": _money,
-        "boolean": lambda text: {"true": True, "false": False}[text],
+        "boolean": lambda value: value if isinstance(value, bool) else {"true": True, "false": False}[value],
         "date": lambda text: datetime.strptime(text, "%d.%m.%Y").date() if "format" in options else date.fromisoformat(text),
         "timestamp": lambda text: _instant(str(text), options.get("defaultTimezone")),
     }

@@ -99,7 +99,10 @@ def test_the_truth_of_a_table_is_what_its_files_hold(name: str, made: tuple[Path
 
 def test_the_figures_of_gold_follow_from_the_accepted_rows(told: dict[str, Any], counted: dict[str, Counted]) -> None:
     said, lines = told["gold"], counted["sales_order_line"].winners
-    assert gold.sales(lines) == said["sales"]
+    products, customers = counted["product"].winners, counted["customer"].winners
+    assert gold.sales(lines, products) == said["sales"]
+    assert gold.segments(lines, customers, products) == said["segments"]
+    assert sum(row["unlisted_lines"] for row in said["sales"].values()) > 0
     assert gold.late_orders(lines) == said["late_orders"]
     found = {k: {n: v for n, v in row.items() if v} for k, row in gold.production(counted["production_run"].winners).items()}
     assert found == said["production"]
@@ -121,7 +124,8 @@ def test_anomalies_are_the_hours_beyond_the_limits_in_the_machines_records(told:
         ("production_run", "product_id_required scrap_units_in_range shift_in_set machine_id_pattern energy_kwh_not_nan late future ends_after_start"),
         ("sales_order_line", "malformed late future quantity_type unit_price_type unit_cost_type status_in_set customer_id_required discount_not_above_price"),
         ("web_click", "malformed late future action_in_set page_length duplicate_field field_case purchase_has_order not_a_bot"),
-        ("customer", "malformed email_pattern country_pattern name_required marketing_consent_type birth_date_type"),
+        ("customer", "malformed unknown_operation email_pattern country_pattern name_required marketing_consent_type birth_date_type"),
+        ("product", "category_in_set list_price_type name_required changed_at_required sold_from_type product_id_required unit_cost_in_range"),
     ],
 )
 def test_every_kind_of_fault_occurs(table: str, reasons: str, made: tuple[Path, Truth]) -> None:

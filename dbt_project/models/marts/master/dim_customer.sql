@@ -3,6 +3,7 @@ with
 customers as (
 
     select * from {{ ref('stg_customer') }}
+    where is_current and not is_deleted
 
 ),
 

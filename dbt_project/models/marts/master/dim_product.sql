@@ -3,6 +3,7 @@ with
 products as (
 
     select * from {{ ref('stg_product') }}
+    where is_current and not is_deleted
 
 ),
 
@@ -15,8 +16,8 @@ final as (
         unit_cost,
         list_price,
         cast(list_price - unit_cost as decimal(10, 2)) as list_margin,
-        valid_from,
-        valid_to
+        sold_from,
+        sold_to
     from products
 
 )

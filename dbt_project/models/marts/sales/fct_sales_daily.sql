@@ -2,10 +2,7 @@ with
 
 lines as (
 
-    select * from {{ ref('stg_sales_order_line') }}
-    where
-        {{ in_dates('date_day') }}
-        and status != 'cancelled'
+    select * from {{ ref('int_order_lines') }}
 
 ),
 
@@ -17,6 +14,8 @@ daily as (
         count(*) as order_lines,
         count(distinct order_id) as orders,
         sum(quantity) as units_sold,
+        count_if(is_unlisted) as unlisted_lines,
+        cast(sum(list_revenue) as decimal(18, 2)) as list_revenue,
         cast(sum(gross_revenue) as decimal(18, 2)) as gross_revenue,
         cast(sum(discount) as decimal(18, 2)) as discount,
         cast(sum(net_revenue) as decimal(18, 2)) as net_revenue,

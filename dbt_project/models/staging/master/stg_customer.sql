@@ -12,7 +12,11 @@ renamed as (
         customer_id,
         city,
         country,
-        segment
+        segment,
+        valid_from,
+        valid_to,
+        is_current,
+        is_deleted
     from source
 
 )

@@ -14,8 +14,12 @@ renamed as (
         category,
         unit_cost,
         list_price,
+        sold_from,
+        sold_to,
         valid_from,
-        valid_to
+        valid_to,
+        is_current,
+        is_deleted
     from source
 
 )
