@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import reduce
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -125,18 +127,23 @@ def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozense
 
 
 def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, targets: tuple[TableState, ...], built: Built) -> Built:
-    """Read what the plan concerns once, and write each target from it."""
+    """Read what the plan concerns once, and write the targets from it, side by side: each is a commit of its own."""
     if plan.step == "nothing":
         return built
+    # What is kept for some seconds is not worth compressing: that takes as long as reading it did.
+    spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
     rows = _judged(contract, _bronze(spark, contract, plan)).persist(StorageLevel.MEMORY_AND_DISK)
     scoped = rows if plan.step == "append" else _in_scope(rows, contract, plan)
     try:
         counts = Counts.of(scoped, contract)
         counts.raise_if_failed(contract)
-        for target in targets:
-            write = _write_silver if target.table == contract.silver else _write_quarantine
-            built = write(spark, contract, run, plan, target, scoped, counts, built)
-        return built
+
+        def write(target: TableState) -> Built:
+            one = _write_silver if target.table == contract.silver else _write_quarantine
+            return one(spark, contract, run, plan, target, scoped, counts)
+
+        with ThreadPoolExecutor(len(targets)) as pool:
+            return reduce(Built.and_then, pool.map(write, targets), built)
     except PySparkException as error:
         if plan.step == "append" and any(sign in str(error) for sign in _FILES_GONE):
             return _apply(
@@ -200,7 +207,7 @@ def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
 
 
 def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a holder class would only rename it
-    spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts, built: Built
+    spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts
 ) -> Built:
     columns = [c.name for c in contract.columns] + [*(DELETED if contract.feed else ()), *ORIGIN, "_record_hash"]
     won, lost = winners(rows.where("_accepted").select(*columns), sum(counts.accepted.values()), contract)
@@ -219,7 +226,8 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
         version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
         merged = report.applied_by_merge(spark, contract, won, where)
     step = f"{plan.step} to Bronze version {plan.until}" + (f" ({plan.why})" if plan.why else "")
-    return report.silver_written(built, version, step, counts, dates, report.balance(counts, merged, superseded))
+    balances = report.balance(counts, merged, superseded)
+    return Built(contract, silver_version=version, steps=(step,), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule)
 
 
 def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:
@@ -242,7 +250,7 @@ def _match(contract: Contract, dates: Collection[date]) -> str:
 
 
 def _write_quarantine(  # noqa: PLR0913 - as above
-    spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts, built: Built
+    spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts
 ) -> Built:
     commit = Commit(spark, target, _note(contract, run, plan, target))
     refused = quarantine.refused(rows, contract)
@@ -250,4 +258,4 @@ def _write_quarantine(  # noqa: PLR0913 - as above
         refused = spark.table(contract.quarantine.sql).limit(0)
     days = _among("_source_date", plan.days) if plan.days is not None else None
     version = commit.append(refused) if plan.step == "append" else commit.replace(refused, days)
-    return report.quarantine_written(built, version, counts, plan.days or frozenset())
+    return Built(contract, quarantine_version=version, days=(plan.days or frozenset()) | frozenset(counts.refused))

@@ -128,6 +128,19 @@ class Built:
         """Whether anything was committed."""
         return self.silver_version is not None or self.quarantine_version is not None
 
+    def and_then(self, other: Built) -> Built:
+        """What this and another commit did together."""
+        return replace(
+            self,
+            silver_version=self.silver_version if other.silver_version is None else other.silver_version,
+            quarantine_version=self.quarantine_version if other.quarantine_version is None else other.quarantine_version,
+            steps=(*self.steps, *other.steps),
+            dates=self.dates | other.dates,
+            days=self.days | other.days,
+            balances=(*self.balances, *other.balances),
+            by_rule=dict(Counter(self.by_rule) + Counter(other.by_rule)),
+        )
+
     @property
     def unbalanced(self) -> tuple[Balance, ...]:
         """The Bronze days whose records are not all accounted for."""
@@ -221,24 +234,3 @@ def balance(counts: Counts, merged: Merged, superseded: dict[Day, int]) -> tuple
         )
         for day in days
     )
-
-
-def silver_written(built: Built, version: int, step: str, counts: Counts, dates: frozenset[date], balances: tuple[Balance, ...]) -> Built:
-    """Add a commit of Silver."""
-    return replace(
-        built,
-        silver_version=version,
-        steps=(*built.steps, step),
-        dates=built.dates | dates,
-        balances=(*built.balances, *balances),
-        by_rule=_merge(built, counts),
-    )
-
-
-def quarantine_written(built: Built, version: int, counts: Counts, days: frozenset[Day]) -> Built:
-    """Add a commit of quarantine."""
-    return replace(built, quarantine_version=version, days=built.days | days | frozenset(counts.refused))
-
-
-def _merge(built: Built, counts: Counts) -> dict[str, int]:
-    return dict(Counter(built.by_rule) + Counter(counts.by_rule))

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import fsspec
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import FileSource
@@ -117,28 +117,31 @@ def _envelope(raw: DataFrame, source: FileSource, start: date, root: str) -> Dat
     below = root.removeprefix("file://") + "/"
     # What a text format brings is known; asking would make Spark list all files once more.
     columns = _RAW[source.format] if source.is_text else [c for c in raw.columns if c != "_meta"]
-    decoded = F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")
-    path = decoded.substr(F.instr(decoded, below) + len(below), F.lit(1 << 30))  # Hadoop writes local paths with one slash or three
+    found = F.col("_meta.file_path")
+    decoded = F.when(found.contains("%"), F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")).otherwise(found)
     position = F.expr("_meta.row_index") if source.format == "parquet" else F.lit(None)
-    placed = raw.select(
+    placed = raw.withColumn("_path", decoded).select(
         *[F.col(f"`{c}`") for c in columns],
-        path.alias("_source"),
+        F.col("_path").substr(F.instr("_path", below) + len(below), F.lit(1 << 30)).alias("_source"),  # Hadoop writes local paths with one slash or three
         position.cast("bigint").alias("_source_position"),
         F.expr("_meta.file_modification_time").alias("_source_time"),
         F.expr("_meta.file_size").alias("_source_size"),
         F.current_timestamp().alias("_ingested_at"),
     )
-    day, modified = _day(source), F.to_date("_source_time")
-    in_range = (day >= F.lit(start)) & (day <= F.date_add(modified, 1))
-    return placed.withColumn("_source_date", F.when(in_range, day))
+    return _dated(placed, source, start)
 
 
-def _day(source: FileSource) -> Column:
+def _dated(placed: DataFrame, source: FileSource, start: date) -> DataFrame:
+    """Add `_source_date`. Each step is a projection of its own, which the next uses more than once: so Spark works it out once a row."""
+    modified = F.to_date("_source_time")
     if source.date_pattern is None:
-        return F.to_date("_source_time")
-    groups = re.compile(source.date_pattern).groups
-    text = F.concat_ws("-", *[F.regexp_extract("_source", source.date_pattern, i + 1) for i in range(groups)])
-    return F.when(F.length(text) == 10, text.try_cast("date"))
+        dated = placed.withColumn("_day", modified)
+    else:
+        groups = [F.regexp_extract("_source", source.date_pattern, i + 1) for i in range(re.compile(source.date_pattern).groups)]
+        text = F.concat_ws("-", *groups) if len(groups) > 1 else groups[0]
+        dated = placed.withColumn("_text", text).withColumn("_day", F.when(F.length("_text") == 10, F.col("_text").try_cast("date")))
+    in_range = (F.col("_day") >= F.lit(start)) & (F.col("_day") <= F.date_add(modified, 1))
+    return dated.withColumn("_source_date", F.when(in_range, F.col("_day"))).drop("_text", "_day")
 
 
 def blamed(error: Exception, files: Sequence[SourceFile]) -> SourceFile | None:
