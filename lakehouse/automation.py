@@ -96,8 +96,8 @@ def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[st
 
 _SENSORS: dict[type[Source], tuple[str, int, str]] = {
     FileSource: ("new_files", SENSOR_SECONDS, "the sources' folders"),
-    PostgresSource: ("new_rows", SENSOR_SECONDS, "the tables' cursors"),
     KafkaSource: (FOLLOWED, STREAM_SECONDS, "the topics' offsets"),
+    PostgresSource: ("new_rows", STREAM_SECONDS, "the databases' tables"),
 }
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     "contract": "Check, show and draft data contracts.",
     "quarantine": "See which records were refused, and why.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
-    "services": "Start and stop servers to try things with: a Kafka broker on this machine.",
+    "services": "Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.",
     "doctor": "Say what is wrong with this installation, and the command that mends it.",
 }
 _MODULES = {"up": "services", "down": "services", "services": "servers"}  # where a module has another name than its command

@@ -9,19 +9,20 @@ import typer
 
 from lakehouse.cli.output import Clock, err, out, seconds
 from lakehouse.cli.steps import Steps
-from lakehouse.services import background, kafka
+from lakehouse.services import background, kafka, postgres
 from lakehouse.settings import settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start and stop servers to try things with: a Kafka broker on this machine.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.")
 
 
 class Service(StrEnum):
     """The servers there are."""
 
     kafka = "kafka"
+    postgres = "postgres"
 
 
-MODULES = {Service.kafka: kafka}
+MODULES = {Service.kafka: kafka, Service.postgres: postgres}
 Named = Annotated[list[Service] | None, typer.Argument(help="Which. Default: all.", show_default=False)]
 
 

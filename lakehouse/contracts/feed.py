@@ -7,7 +7,7 @@ from lakehouse.contracts.expressions import check_expression, columns_of
 from lakehouse.contracts.mistakes import not_one_of
 from lakehouse.contracts.model import ChangeFeed, Column
 from lakehouse.contracts.node import Node
-from lakehouse.contracts.profile import ContractProperties
+from lakehouse.contracts.profile import ContractProperties, PostgresOptions
 
 OWN = ("is_deleted", "valid_from", "valid_to", "is_current", "change_seq")  # columns that the platform adds
 
@@ -16,13 +16,14 @@ def read_feed(root: Node, properties: ContractProperties, declared: list[Declare
     """The change feed, or None where the source tells records. Reports what does not fit together."""
     said = properties.changeFeed
     _check_kind(root, properties)
-    if said is None:
+    snapshots = isinstance(properties.source, PostgresOptions) and properties.source.mode == "snapshot"
+    if said is None and not snapshots:
         return None
-    value = _holder(root, "changeFeed").node("value")
     columns = {d.column.name: d.column for d in declared}
-    for d in declared:
-        if d.column.name.lower() in OWN:
-            d.node.wrong(f"{d.column.name!r} is a column that the platform adds to a change feed: choose another; `sourceField` names the field", "name")
+    _check_names(declared)
+    if said is None:  # the snapshots of a database are compared, and tell deletes by themselves
+        return ChangeFeed(control=_control(columns, sequence, None))
+    value = _holder(root, "changeFeed").node("value")
     _check_sequence(value, columns, sequence, history=properties.scd.type == 2)
     for i, name in enumerate(said.ignore):
         if name not in columns:
@@ -33,6 +34,12 @@ def read_feed(root: Node, properties: ContractProperties, declared: list[Declare
     feed = ChangeFeed(said.form, said.deleteWhen, _control(columns, sequence, said.deleteWhen), tuple(said.ignore))
     _check_compared(value, columns, feed, {d.column.name for d in declared if d.key})
     return feed
+
+
+def _check_names(declared: list[Declared]) -> None:
+    for d in declared:
+        if d.column.name.lower() in OWN:
+            d.node.wrong(f"{d.column.name!r} is a column that the platform adds to a change feed: choose another; `sourceField` names the field", "name")
 
 
 def _check_sequence(value: Node, columns: dict[str, Column], sequence: tuple[str, ...], *, history: bool) -> None:

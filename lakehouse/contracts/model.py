@@ -114,7 +114,7 @@ class KafkaSource:
 
 @dataclass(frozen=True)
 class PostgresSource:
-    """A table or view of a PostgreSQL database.
+    """A table or view of a PostgreSQL database. `host` is a name or address, or `services` for the server that `lakehouse services` runs.
 
     With a `cursor` (a column that grows with every insert and update) what is new is read, and once more what lies up to `overlap` (seconds; of a cursor
     that is a number, so many numbers) below the place reached; without one the whole table, when it changed and at least `interval` seconds have passed.

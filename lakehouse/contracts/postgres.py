@@ -19,7 +19,6 @@ def read_postgres(contract: Node, server: Node, options: PostgresOptions | None)
     if options.mode == "cursor" and options.cursor is None:
         value.wrong("mode cursor needs `cursor`: the column that grows with every insert and update, such as updated_at", "mode")
     if options.mode == "snapshot":
-        value.wrong("snapshot is not supported yet: Silver does not know deletes. Allowed: cursor", "mode")
         for key in (k for k in ("cursor", "overlap", "maxRecords") if k in value.value):
             value.wrong("is for mode cursor", key)
         _check_kind(contract)

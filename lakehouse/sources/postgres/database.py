@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import PostgresSource
 from lakehouse.errors import SourceError
+from lakehouse.services import postgres
+from lakehouse.settings import settings
 
 if TYPE_CHECKING:  # imported by those who connect: definitions load without it
     from psycopg import Connection
 
+SERVICES = "services"  # as host: the server that `lakehouse services` runs
 CONNECT_SECONDS = 10
 LOOK_SECONDS = 50  # a sensor's tick has a minute
 # How values are written as text, so that the same value is always the same text.
@@ -73,9 +76,7 @@ def session(source: PostgresSource, *, seconds: int = LOOK_SECONDS) -> Iterator[
     import psycopg
 
     try:
-        with psycopg.connect(
-            host=source.host, port=source.port, dbname=source.database, connect_timeout=CONNECT_SECONDS, application_name="lakehouse"
-        ) as connection:
+        with psycopg.connect(**_address(source), dbname=source.database, connect_timeout=CONNECT_SECONDS, application_name="lakehouse") as connection:
             connection.autocommit = True
             connection.execute(WRITTEN)
             if seconds:
@@ -83,6 +84,14 @@ def session(source: PostgresSource, *, seconds: int = LOOK_SECONDS) -> Iterator[
             yield connection
     except psycopg.Error as error:
         raise unreachable(source, str(error)) from error
+
+
+def _address(source: PostgresSource) -> dict[str, Any]:
+    """The server, and who asks where the environment does not say it."""
+    if source.host != SERVICES:
+        return {"host": source.host, "port": source.port}
+    at = postgres.address(settings().home)
+    return {"host": at.host, "port": at.port, "user": at.user, "passfile": str(at.passfile)}
 
 
 @contextmanager

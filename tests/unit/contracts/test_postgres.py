@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.contracts.describe import as_dict
 from lakehouse.contracts.loader import Checked
-from lakehouse.contracts.model import PostgresSource
+from lakehouse.contracts.model import ChangeFeed, PostgresSource
 
 CONTRACT = """\
 apiVersion: v3.2.0
@@ -45,6 +45,17 @@ def test_the_table_is_called_like_the_contract(check: Callable[..., Checked]) ->
     checked = check(CONTRACT.replace(", table: order_header", ""), "sales/orders.odcs.yaml")
     assert isinstance(checked.contract.source if checked.contract else None, PostgresSource)
     assert checked.contract.source.table == "orders"  # type: ignore[union-attr]
+
+
+def test_snapshots_tell_deletes_by_themselves(check: Callable[..., Checked]) -> None:
+    source = "mode: cursor, cursor: updated_at, overlap: 120"
+    assert source in CONTRACT
+    contract = check(CONTRACT.replace(source, "mode: snapshot"), "sales/orders.odcs.yaml").contract
+    assert contract is not None
+    assert contract.feed == ChangeFeed()
+    assert "in snapshots" in str(as_dict(contract))
+    event = check(CONTRACT.replace(source, "mode: snapshot").replace("value: entity", "value: event"), "sales/orders.odcs.yaml")
+    assert any("its kind is entity" in str(m) for m in event.mistakes)
 
 
 @pytest.mark.parametrize(
