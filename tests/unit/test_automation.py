@@ -32,7 +32,7 @@ def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
 def put(contract: Contract, name: str = "a") -> None:
     folder = Path(settings().landing) / contract.source.path / "dt=2026-11-20"  # type: ignore[union-attr]
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.csv").write_text("x\n")
+    (folder / f"{name}.jsonl").write_text("{}\n")
 
 
 def tick(contracts: dict[str, Contract], instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
