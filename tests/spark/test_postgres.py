@@ -442,4 +442,7 @@ def test_a_view_is_read_and_told_from_itself(spark: SparkSession, server: Server
         put(server, f"{name}_base", 1, "a", NOW)
         ingest(spark, contract, "one")
         assert {(k[0], k[1]) for k in held(spark, contract)} == {(1, "a")}
-    assert not pending(replace(orders(server, name, cursor=None), name=f"{name}_snapshot")).portions
+        assert not pending(contract).portions
+        put(server, f"{name}_base", 2, "b", NOW)
+        assert pending(contract).portions
+        server.sql(f"delete from {name}_base where id = 2")

@@ -225,7 +225,11 @@ class CursorPortion(Portion):
         before = self.state.note.positions.get("cursor") if self.low is not None and self.state and self.state.note else None
         known = [int(p) for p in (top, before) if p is not None]
         progress: dict[str, Position] = {"token": self.token or "", "snapshot": moment.identity, "read_at": moment.micros}
-        return {**progress, "cursor": max(known)} if known else progress
+        if known:
+            progress["cursor"] = max(known)
+        if self.token is None and self.high is None:
+            progress["token"] = _window(moment.connection, table, cursor, max(known, default=None), self.source.overlap)
+        return progress
 
 
 def _unplaced(portion: CursorPortion, moment: Frozen, table: Relation, cursor: Cursor) -> tuple[Unreadable, ...]:
@@ -255,11 +259,10 @@ def look(contract: Contract, source: PostgresSource, state: TableState | None, *
     before = note.positions if note else {}
     with database.session(source) as connection:
         table = database.relation(connection, source)
-        token = database.change_token(connection, table)
-        if token is not None and token == before.get("token") and not full:
+        cursor, token, place = cursor_of(contract, source, table), database.change_token(connection, table), before.get("cursor")
+        seen = token or _window(connection, table, cursor, int(place) if place is not None else None, source.overlap)
+        if seen == before.get("token") and not full:
             return Look()
-        cursor = cursor_of(contract, source, table)
-        place = before.get("cursor")
         low = None if full or place is None else cursor.below(int(place), source.overlap)
         newest = _top(connection, table, cursor, None)
         marks, each = _marks(connection, source, table, cursor)
@@ -282,6 +285,12 @@ def again(contract: Contract, source: PostgresSource, state: TableState, days: C
             next_step=f"To compare the whole table with what is in: lakehouse sync {contract.name} --full",
         )
     return Look((CursorPortion(contract, source, state, None, again=frozenset(days), force=force),))
+
+
+def _window(connection: Connection[Any], table: Relation, cursor: Cursor, place: int | None, overlap: int) -> str:
+    """What stands in for the change token of a view: a fingerprint of all that the next increment would read."""
+    where = "true" if place is None else f"{cursor.sql} >= {cursor.literal(cursor.below(place, overlap))} OR {cursor.unusable}"
+    return database.fingerprint(connection, table, where)
 
 
 def _top(connection: Connection[Any], table: Relation, cursor: Cursor, most: int | None) -> int | None:

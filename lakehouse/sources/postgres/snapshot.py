@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -24,9 +24,6 @@ from lakehouse.sources.postgres import database, rows
 from lakehouse.sources.postgres.cursor import shrank
 from lakehouse.sources.postgres.database import Frozen, Relation, quoted
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
-
-if TYPE_CHECKING:
-    from psycopg import Connection
 
 SECOND = 1_000_000
 LEAST_BLOCKS = 1024  # pages for which a connection of its own pays: 8 MB
@@ -120,7 +117,7 @@ def look(contract: Contract, source: PostgresSource, state: TableState | None, *
     before = note.positions if note else {}
     with database.session(source) as connection:
         table = database.relation(connection, source)
-        token = database.change_token(connection, table) or _content(connection, table)
+        token = database.change_token(connection, table) or database.fingerprint(connection, table, "true")
         row = connection.execute(f"SELECT (extract(epoch FROM now()) * {SECOND})::bigint").fetchone()
     age = (row[0] if row else 0) - int(before.get("read_at", 0))
     if not full and note is not None and (token == before.get("token") or age < source.interval * SECOND):
@@ -175,9 +172,3 @@ def _ranges(table: Relation, parallel: int) -> list[str]:
         return ["true"]
     first = f"_block < '({ends[0]},0)'::tid"
     return [first, *(f"_block >= '({a},0)'::tid" + (f" AND _block < '({b},0)'::tid" if b else "") for a, b in zip(ends, [*ends[1:], 0], strict=True))]
-
-
-def _content(connection: Connection[Any], table: Relation) -> str:
-    """A fingerprint of all rows, for what has no change token: computed by the server, so that nothing is sent."""
-    row = connection.execute(f"SELECT count(*) || ':' || coalesce(sum(hashtextextended(t::text, 0)), 0) FROM {table.name} t").fetchone()
-    return str(row[0]) if row else ""
