@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.measure import PYTHON, ROOT, Run, generate, run
+from benchmarks.measure import PYTHON, ROOT, Run, generate, run, small_files
 
 Figures = dict[str, list[float]]
+SMALL_FILES = 10_000
 
 
 class Bench:
@@ -105,9 +106,21 @@ def _platform(bench: Bench, rows: int) -> None:
         bench.note(rows, platform_increment=bench.work_of("dagster", rows).result["run_s"])
         bench.note(rows, noop=bench.work_of("noop", rows).result["noop_s"])
         bench.note(rows, rebuild=bench.work_of("rebuild", rows).result["rebuild_s"])
+        bench.note(rows, **bench.work_of("parts", rows).result)
     finally:
         for target in copied:
             target.unlink()
+
+
+def many_files(bench: Bench, count: int) -> None:
+    """Bronze from many small files in one partition, twice: the first time warms up."""
+    folder = bench.work / f"data/{count}"
+    if not folder.exists():
+        small_files(folder / "reading", count)
+    for _ in range(2):
+        bench.work_of("reset", count)
+        result = bench.work_of("files", count).result
+    bench.note(count, **result)
 
 
 def engine_start(bench: Bench, rounds: int) -> dict[str, float]:
@@ -145,6 +158,7 @@ def main() -> None:
     size(bench, 200_000, 1)  # warms the engine; not reported
     for n in rows:
         size(bench, n, options.rounds)
+    many_files(bench, SMALL_FILES)
     bench.command("engine", "stop")
     report = _tables(bench, rows, start)
     (bench.work / "results.md").write_text(report)
@@ -179,6 +193,12 @@ def _tables(bench: Bench, rows: list[int], start: dict[str, float]) -> str:
         m = {k: bench.median(n, k) for k in ("bronze", "silver", "platform", "platform_client", "platform_engine")}
         peaks = f"{m['platform_client'] / 2**20:.0f} MiB | {m['platform_engine'] / 2**30:.1f} GiB"
         lines.append(f"| {n:,} | {m['bronze']:.1f} s | {m['silver']:.1f} s | {n / m['platform']:,.0f} | {peaks} |")
+    lines += ["", "| rows | parse | with rules | keys | audit |", "|---|---|---|---|---|"]
+    for n in rows:
+        p = {k: bench.median(n, f"{k}_s") for k in ("parse", "judge", "keys", "audit")}
+        lines.append(f"| {n:,} | {p['parse']:.1f} s | {p['judge']:.1f} s | {p['keys']:.1f} s | {p['audit']:.1f} s |")
+    listing, ingest = (bench.median(SMALL_FILES, k) for k in ("listing_s", "ingest_s"))
+    lines += ["", f"{SMALL_FILES:,} files of 10 records in one partition: listed in {listing:.1f} s, then taken in at {SMALL_FILES / ingest:,.0f} files/s."]
     return "\n".join(lines) + "\n"
 
 

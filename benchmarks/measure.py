@@ -75,3 +75,15 @@ def generate(target: Path, rows: int, *options: str) -> dict[str, float]:
         truth.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     found: dict[str, float] = json.loads(truth.read_text())
     return found
+
+
+def small_files(folder: Path, count: int) -> None:
+    """So many files of ten readings each, in one partition."""
+    day = folder / "dt=2026-01-05"
+    day.mkdir(parents=True, exist_ok=True)
+    for n in range(count):
+        rows = (
+            {"reading_id": f"r{n}-{k}", "device_id": f"d{n % 500}", "metric": "pressure", "value": 20.5 + k, "event_time": "2026-01-05T10:00:00Z"}
+            for k in range(10)
+        )
+        (day / f"part-{n:05d}.json").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,7 +1,7 @@
 """One measured piece of work of the platform, in a process of its own; prints what it took as JSON.
 
 `dagster`: an incremental run of the table through Dagster, as a sensor starts it. `rebuild`: Silver again from Bronze. `noop`: a sync with nothing new.
-`start`: the engine. `reset`: no tables.
+`start`: the engine. `reset`: no tables. `parts`: what judging and checking add to reading. `files`: Bronze from many small files, after the listing.
 """
 
 from __future__ import annotations
@@ -93,7 +93,54 @@ def reset_run() -> dict[str, float]:
     return {}
 
 
-WORK = {"dagster": dagster_run, "rebuild": rebuild_run, "noop": noop_run, "start": start_run, "reset": reset_run}
+def parts_run() -> dict[str, float]:
+    """Reading and typing Bronze's records; the same with the rules; the check of Silver's keys; reading back what Silver holds."""
+    from lakehouse.contracts.loader import load_contracts
+    from lakehouse.engine.metadata import open_table, rows_by_partition
+    from lakehouse.engine.session import connect
+    from lakehouse.quality.rules import judge
+    from lakehouse.settings import settings
+    from lakehouse.silver.keys import count_keys
+    from lakehouse.silver.parse import parse
+    from lakehouse.silver.report import applied_by_rebuild
+
+    contract = load_contracts(settings().contracts)["reading"]
+    spark = connect()
+    silver = open_table(contract.silver)
+    assert silver is not None
+    dates = [d for d in rows_by_partition(silver, contract.event_date) if d is not None]
+    parsed = parse(spark.table(contract.bronze.sql), contract)
+    work = {
+        "parse": lambda: parsed.write.format("noop").mode("overwrite").save(),
+        "judge": lambda: judge(parsed, contract).write.format("noop").mode("overwrite").save(),
+        "keys": lambda: count_keys(spark, contract, dates, silver.version()),
+        "audit": lambda: applied_by_rebuild(spark, contract, None),
+    }
+    took = {}
+    for name, piece in (*work.items(), *work.items()):  # the first turn warms up
+        before = time.perf_counter()
+        piece()
+        took[f"{name}_s"] = time.perf_counter() - before
+    return took
+
+
+def files_run() -> dict[str, float]:
+    """Bronze from the files of the landing folder, with the listing before it."""
+    from lakehouse.bronze.ingest import ingest, pending
+    from lakehouse.contracts.loader import load_contracts
+    from lakehouse.engine.session import connect
+    from lakehouse.settings import settings
+
+    contract = load_contracts(settings().contracts)["reading"]
+    spark = connect()
+    before = time.perf_counter()
+    files = pending(contract).amount.files
+    listed = time.perf_counter()
+    ingest(spark, contract, "bench")
+    return {"files": files, "listing_s": listed - before, "ingest_s": time.perf_counter() - listed}
+
+
+WORK = {"dagster": dagster_run, "rebuild": rebuild_run, "noop": noop_run, "start": start_run, "reset": reset_run, "parts": parts_run, "files": files_run}
 
 if __name__ == "__main__":
     os.environ["DAGSTER_HOME"] = os.environ["LAKEHOUSE_HOME"] + "/dagster"

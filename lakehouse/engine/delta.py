@@ -2,12 +2,12 @@
 
 Every write carries its progress note in the commit and is a compare-and-swap: its transaction number is the table's last plus one, so of two
 runs that planned from the same state one commits, and the other learns that it did not (`Overtaken`) and plans again.
-Not here: what to write (`bronze`, `silver`), reading progress (`engine.metadata`).
+Beside them, reading exactly the files of some commits. Not here: what to write (`bronze`, `silver`), reading progress (`engine.metadata`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -102,6 +102,14 @@ def _evolve(spark: SparkSession, table: Table, shape: Shape) -> bool:
     if missing:
         spark.sql(f"ALTER TABLE {table.sql} ADD COLUMNS ({', '.join(f.ddl for f in missing)})").collect()
     return bool(missing)
+
+
+def rows_of(spark: SparkSession, table: Table, files: Collection[str]) -> DataFrame:
+    """The rows of these data files (paths below the table's folder), as they were written: for files that have no deletion vectors (yet)."""
+    held, root = spark.table(table.sql), table.location(settings().warehouse)
+    if not files:
+        return held.limit(0)
+    return spark.read.schema(held.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in files])
 
 
 _SYNONYMS = {"integer": "int", "long": "bigint", "short": "smallint", "byte": "tinyint", "real": "float", "dec": "decimal", "numeric": "decimal"}

@@ -87,11 +87,15 @@ class TableState:
 
 @dataclass(frozen=True)
 class Changes:
-    """The partitions that a range of commits touched: rows only added, or rows (also) removed; and the data files they added, below the table's folder."""
+    """The partitions that a range of commits touched: rows only added, or rows (also) removed; and what they added.
+
+    `files` are the data files below the table's folder, `rows` is how many rows these were written with.
+    """
 
     appended: frozenset[Day]
     replaced: frozenset[Day]
     files: tuple[str, ...] = ()
+    rows: int = 0
 
     @property
     def days(self) -> frozenset[Day]:
@@ -164,6 +168,7 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
     added: set[Day] = set()
     removed: set[Day] = set()
     files: list[str] = []
+    rows = 0
     for version in range(after + 1, until + 1):
         found = actions(table, version)
         if found is None:
@@ -173,8 +178,10 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
                 body: dict[str, Any] | None = action.get(kind)
                 if body and body.get("dataChange", True):
                     days.add(_day((body.get("partitionValues") or {}).get(column)) if column else None)
-                    files += [unquote(body["path"])] * (kind == "add")
-    return Changes(frozenset(added - removed), frozenset(removed), tuple(files))
+                    if kind == "add":
+                        files.append(unquote(body["path"]))
+                        rows += json.loads(body.get("stats") or "{}").get("numRecords", 0)
+    return Changes(frozenset(added - removed), frozenset(removed), tuple(files), rows)
 
 
 def actions(table: Table, version: int) -> list[dict[str, Any]] | None:

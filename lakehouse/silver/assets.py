@@ -47,7 +47,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             built = increment(session, contract, context.run_id)
         for step in built.steps:
             context.log.info(f"{contract.silver}: {step}")
-        keys = count_keys(session, contract, built.dates) if built.changed else KeyCount(0, 0)
+        keys = count_keys(session, contract, built.dates, built.silver_version) if built.changed else KeyCount(0, 0)
         yield from _results(context, contract, built, keys, tables)
 
     return build

@@ -21,12 +21,11 @@ from pyspark.storagelevel import StorageLevel
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.spark_schema import silver_fields
 from lakehouse.engine import metadata
-from lakehouse.engine.delta import Commit, Overtaken, Shape, ensure_table
+from lakehouse.engine.delta import Commit, Overtaken, Shape, ensure_table, rows_of
 from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.errors import DataError, WriteConflict
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
-from lakehouse.settings import settings
 from lakehouse.silver import history, report
 from lakehouse.silver.changes import DELETED
 from lakehouse.silver.masking import masked
@@ -164,10 +163,7 @@ def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
     if plan.step == "append":
         # The files themselves rather than Delta's change feed: the feed takes every text through Java's strings, which replaces bytes that are not
         # UTF-8, and so would make an increment accept what a rebuild refuses. Bronze files are plain Parquet (no deletion vectors, no column mapping).
-        table, root = spark.table(contract.bronze.sql), contract.bronze.location(settings().warehouse)
-        if not plan.files:
-            return table.limit(0)
-        return spark.read.schema(table.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in plan.files])
+        return rows_of(spark, contract.bronze, plan.files)
     rows = spark.sql(f"SELECT * FROM {contract.bronze.sql} VERSION AS OF {plan.until}")
     if plan.dates is None:
         return rows
@@ -211,22 +207,24 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
 ) -> Built:
     columns = [c.name for c in contract.columns] + [*(DELETED if contract.feed else ()), *ORIGIN, "_record_hash"]
     won, lost = winners(rows.where("_accepted").select(*columns), sum(counts.accepted.values()), contract)
-    won, superseded = masked(won, contract), report.by_day(lost)
+    won = masked(won, contract)
     commit = Commit(spark, target, _note(contract, run, plan, target))
     dates = counts.dates if plan.step == "append" or plan.dates is None else plan.dates
     where = _among(contract.event_date, dates) if contract.event_date else None
-    if plan.step == "rebuild":
-        version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
-        merged = report.kept_by_rebuild(spark, contract) if contract.scd == 2 else Merged(report.applied_by_rebuild(spark, contract, where), {}, {})
-    elif not counts.accepted:
-        version, merged = commit.append(spark.table(contract.silver.sql).limit(0)), Merged({}, {}, {})
-    elif contract.scd == 2:
-        version, merged = _merge_history(spark, contract, commit, won)
-    else:
-        version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
-        merged = report.applied_by_merge(spark, contract, won, where)
+    with ThreadPoolExecutor(1) as meanwhile:
+        superseded = meanwhile.submit(report.by_day, lost)
+        if plan.step == "rebuild":
+            version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
+            merged = report.kept_by_rebuild(spark, contract) if contract.scd == 2 else Merged(report.applied_by_rebuild(spark, contract, where), {}, {})
+        elif not counts.accepted:
+            version, merged = commit.append(spark.table(contract.silver.sql).limit(0)), Merged({}, {}, {})
+        elif contract.scd == 2:
+            version, merged = _merge_history(spark, contract, commit, won)
+        else:
+            version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
+            merged = report.applied_by_merge(spark, contract, won, where, version)
+        balances = report.balance(counts, merged, superseded.result())
     step = f"{plan.step} to Bronze version {plan.until}" + (f" ({plan.why})" if plan.why else "")
-    balances = report.balance(counts, merged, superseded)
     return Built(contract, silver_version=version, steps=(step,), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule)
 
 

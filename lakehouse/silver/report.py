@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
+from lakehouse.engine.delta import rows_of
 from lakehouse.engine.metadata import Day
 from lakehouse.errors import RowRuleFailed
 from lakehouse.quality.rules import dispositions
-from lakehouse.settings import settings
 from lakehouse.silver.history import changes_of
 from lakehouse.silver.scd import order_columns
 
@@ -175,11 +175,23 @@ class Merged:
     lost: dict[Day, int]
 
 
-def applied_by_merge(spark: SparkSession, contract: Contract, won: DataFrame, where: str | None) -> Merged:
-    """Hold the batch's winners against Silver: each identity must be there with an order at least its own."""
-    order = F.struct(*[F.col(c) for c in order_columns(contract)])
+def applied_by_merge(spark: SparkSession, contract: Contract, won: DataFrame, where: str | None, version: int) -> Merged:
+    """Hold the batch's winners against Silver: each identity must be there with an order at least its own.
+
+    They are looked for among the rows that the commit wrote, and in the whole partitions only if some are not among them.
+    """
+    written = metadata.changes(contract.silver, version - 1, version, contract.event_date)
+    if written is not None and written.files:
+        found = _held_against(rows_of(spark, contract.silver, written.files), contract, won)
+        if not found.lost:
+            return found
     table = spark.table(contract.silver.sql)
-    held = (table.where(where) if where else table).select(*contract.identity, order.alias("_held"))
+    return _held_against(table.where(where) if where else table, contract, won)
+
+
+def _held_against(rows: DataFrame, contract: Contract, won: DataFrame) -> Merged:
+    order = F.struct(*[F.col(c) for c in order_columns(contract)])
+    held = rows.select(*contract.identity, order.alias("_held"))
     batch = won.select(*contract.identity, "_source_date", order.alias("_own"))
     joined = held.join(F.broadcast(batch), list(contract.identity), "right")
     verdict = F.expr("case when _held is null or _held < _own then 'lost' when _held = _own then 'applied' else 'superseded' end")
@@ -199,10 +211,9 @@ def kept_by_rebuild(spark: SparkSession, contract: Contract) -> Merged:
 def kept_by_merge(spark: SparkSession, contract: Contract, batch: DataFrame, version: int) -> Merged:
     """Hold a batch of changes against the rows that its commit wrote; against the whole table only where some are not among them."""
     table = spark.table(contract.silver.sql)
-    root, written = contract.silver.location(settings().warehouse), metadata.changes(contract.silver, version - 1, version, None)
+    written = metadata.changes(contract.silver, version - 1, version, None)
     if written is not None and written.files:
-        rows = spark.read.schema(table.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in written.files])
-        found = _kept(changes_of(rows, contract), contract, batch)
+        found = _kept(changes_of(rows_of(spark, contract.silver, written.files), contract), contract, batch)
         if not found.lost:
             return found
     return _kept(changes_of(table, contract), contract, batch)

@@ -120,9 +120,10 @@ def _envelope(raw: DataFrame, source: FileSource, start: date, root: str) -> Dat
     found = F.col("_meta.file_path")
     decoded = F.when(found.contains("%"), F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")).otherwise(found)
     position = F.expr("_meta.row_index") if source.format == "parquet" else F.lit(None)
-    placed = raw.withColumn("_path", decoded).select(
+    whole = F.col("_meta_path")
+    placed = raw.withColumn("_meta_path", decoded).select(
         *[F.col(f"`{c}`") for c in columns],
-        F.col("_path").substr(F.instr("_path", below) + len(below), F.lit(1 << 30)).alias("_source"),  # Hadoop writes local paths with one slash or three
+        whole.substr(F.instr(whole, below) + len(below), F.lit(1 << 30)).alias("_source"),  # Hadoop writes local paths with one slash or three
         position.cast("bigint").alias("_source_position"),
         F.expr("_meta.file_modification_time").alias("_source_time"),
         F.expr("_meta.file_size").alias("_source_size"),
@@ -133,15 +134,15 @@ def _envelope(raw: DataFrame, source: FileSource, start: date, root: str) -> Dat
 
 def _dated(placed: DataFrame, source: FileSource, start: date) -> DataFrame:
     """Add `_source_date`. Each step is a projection of its own, which the next uses more than once: so Spark works it out once a row."""
-    modified = F.to_date("_source_time")
+    text, day, modified = F.col("_meta_text"), F.col("_meta_day"), F.to_date("_source_time")
     if source.date_pattern is None:
-        dated = placed.withColumn("_day", modified)
+        dated = placed.withColumn("_meta_day", modified)
     else:
         groups = [F.regexp_extract("_source", source.date_pattern, i + 1) for i in range(re.compile(source.date_pattern).groups)]
-        text = F.concat_ws("-", *groups) if len(groups) > 1 else groups[0]
-        dated = placed.withColumn("_text", text).withColumn("_day", F.when(F.length("_text") == 10, F.col("_text").try_cast("date")))
-    in_range = (F.col("_day") >= F.lit(start)) & (F.col("_day") <= F.date_add(modified, 1))
-    return dated.withColumn("_source_date", F.when(in_range, F.col("_day"))).drop("_text", "_day")
+        found = placed.withColumn("_meta_text", F.concat_ws("-", *groups) if len(groups) > 1 else groups[0])
+        dated = found.withColumn("_meta_day", F.when(F.length(text) == 10, text.try_cast("date")))
+    in_range = (day >= F.lit(start)) & (day <= F.date_add(modified, 1))
+    return dated.withColumn("_source_date", F.when(in_range, day)).drop("_meta_text", "_meta_day")
 
 
 def blamed(error: Exception, files: Sequence[SourceFile]) -> SourceFile | None:
