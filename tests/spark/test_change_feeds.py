@@ -20,6 +20,7 @@ from lakehouse.gold.progress import notes, stale
 from lakehouse.gold.project import Model
 from lakehouse.silver import build
 from lakehouse.silver.keys import count_keys
+from lakehouse.silver.parse import parse
 from tests.spark.changes import Version, told
 from tests.spark.conftest import Lake
 
@@ -237,6 +238,18 @@ def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_chang
     sync(lake, contract)
     found = stale(mart, {contract.name: contract}, lambda: lake.spark).dates
     assert found == {date(2026, 1, d) for d in range(18, 25)}
+
+
+def test_a_source_that_compares_by_itself_tells_the_operation_and_the_time_of_the_snapshot(lake: Lake) -> None:
+    read_at = Column("read_at", "timestamp", "timestamp", required=True, source_field="_source_time")
+    name = Column("name", "string", "string", required=True)
+    columns = (Column("id", "string", "string", required=True), name, read_at)
+    contract = lake.entities(columns=columns, sequence=("read_at",), feed=ChangeFeed("columns", None, ("read_at",)), scd=2)
+    taken = datetime(2026, 1, 10, 10, 0, 0, 123456, UTC)
+    rows = [('{"id": "a", "name": "A"}', "insert", "t", 1, taken, taken, FIRST), ('{"id": "b", "name": "B"}', "delete", "t", 1, taken, taken, FIRST)]
+    types = "_payload string, _op string, _source string, _source_position bigint, _source_time timestamp, _ingested_at timestamp, _source_date date"
+    read = parse(lake.spark.createDataFrame(rows, types), contract).select("id", "name", "is_deleted", "read_at", "_problems").orderBy("id").collect()
+    assert [(*r[:3], utc(r[3]), r[4]) for r in read] == [("a", "A", False, taken, None), ("b", None, True, taken, None)]
 
 
 def test_debezium_messages_are_applied_as_the_changes_they_tell(lake: Lake) -> None:
