@@ -1,6 +1,7 @@
 """The business as it happens: sensors and web shop send to Kafka, as fast as they are told, stamped with the present.
 
-`python -m demo.live contracts` writes the contracts of a lake that reads these topics; `… send` sends until it is stopped. Not here: files (`generate`).
+`python -m demo.live contracts` writes the contracts of a lake that reads these topics; `… send` sends until it is stopped. Not here: files
+(`generate`), orders (`live_sales`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import yaml
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from demo import live_sales
 from demo.factory import Reading
 from demo.text import json_line
 from demo.web import Click
@@ -25,21 +27,26 @@ from demo.world import METRICS
 
 PARTITIONS = 2
 TOPICS = {"sensor_reading": "factory.sensor-readings", "web_click": "shop.web-clicks"}
+_STREAM = {"server": "stream", "type": "kafka", "host": "services", "format": "json"}
+_DATABASE = {"server": "sales", "type": "postgresql", "host": "services", "port": 5432, "database": live_sales.DATABASE, "schema": "public"}
 _USUAL = {"temperature": (62.0, 4.0), "vibration": (2.5, 0.5), "pressure": (150.0, 8.0)}
 _ACTIONS = ("view", "view", "view", "search", "add_to_cart", "checkout")
 
 
-def write_contracts(source: Path, target: Path) -> None:
-    """The example's contracts, with those of `TOPICS` reading from Kafka instead of files."""
+def write_contracts(source: Path, target: Path, *, database: bool) -> None:
+    """The example's contracts, with those of `TOPICS` reading from Kafka instead of files, and with a `database` the orders from PostgreSQL."""
+    live = {table: (_STREAM, {"topic": topic}) for table, topic in TOPICS.items()}
+    if database:
+        live[live_sales.TABLE] = (_DATABASE, {"mode": "cursor", "cursor": "updated_at", "overlap": 60})
     for file in sorted(source.glob("*/*.odcs.yaml")):
         text = file.read_text("utf-8")
-        topic = TOPICS.get(file.name.removesuffix(".odcs.yaml"))
-        if topic is not None:
+        table = file.name.removesuffix(".odcs.yaml")
+        if table in live:
             contract = yaml.safe_load(text)
-            contract["servers"] = [{"server": "stream", "type": "kafka", "host": "services", "format": "json"}]
+            contract["servers"] = [live[table][0]]
             for item in contract["customProperties"]:
                 if item["property"] == "source":
-                    item["value"] = {"topic": topic}
+                    item["value"] = live[table][1]
             text = yaml.safe_dump(contract, allow_unicode=True, sort_keys=False, width=160)
         to = target / file.relative_to(source)
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -99,16 +106,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the options and do it. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo.live", description="Mega Awesome Toys, live.")
     commands = parser.add_subparsers(dest="command", required=True)
-    contracts = commands.add_parser("contracts", help="write the contracts of a lake that reads from Kafka")
+    contracts = commands.add_parser("contracts", help="write the contracts of a lake that reads from servers")
     contracts.add_argument("--source", type=Path, required=True)
     contracts.add_argument("--target", type=Path, required=True)
+    contracts.add_argument("--database", action="store_true", help="orders come from PostgreSQL")
     sending = commands.add_parser("send", help="send events")
     sending.add_argument("--brokers", required=True)
     sending.add_argument("--rate", type=float, default=20.0, help="events a second (default %(default)s)")
     sending.add_argument("--seconds", type=float, default=None, help="for how long (default: until interrupted)")
     options = parser.parse_args(arguments)
     if options.command == "contracts":
-        write_contracts(options.source, options.target)
+        write_contracts(options.source, options.target, database=options.database)
         return 0
     try:
         create_topics(options.brokers)

@@ -64,7 +64,9 @@ def demo(
     days: Annotated[int, typer.Option(min=1, help="Days to generate, the last being today (UTC). Files that are there stay, and grow up to today.")] = DAYS,
     scale: Annotated[float, typer.Option(min=0.001, help="Factor for readings, orders, clicks and customers; 1 is 7,000 readings a day.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The dice: another seed gives another business, in another lake.")] = SEED,
-    live_: Annotated[bool, typer.Option("--live", help="Another lake, fed by Kafka while you look: broker, Dagster with sensors, events of now.")] = False,
+    live_: Annotated[
+        bool, typer.Option("--live", help="Another lake, fed by Kafka and PostgreSQL while you look: servers, Dagster with sensors, events of now.")
+    ] = False,
     rate: Annotated[float, typer.Option(min=0.1, help="With --live: events a second.")] = 20.0,
     minutes: Annotated[float | None, typer.Option(help="With --live: for how long. Default: until Ctrl-C.", show_default=False)] = None,
 ) -> None:

@@ -64,7 +64,14 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
     found = background.find(home, NAME)
     if found is not None:
         return found
-    programs, port = _programs(), _port(home) or process.free_ports(1)[0]
+    if not installed():
+        raise SetupError(
+            "PostgreSQL is not installed here: there is no `initdb`, neither on the PATH nor where packages put it.",
+            state="Nothing was started.",
+            next_step="Install it (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql), "
+            "then run: lakehouse services start postgres",
+        )
+    programs, port = _programs()[0], _port(home) or process.free_ports(1)[0]
     if process.accepts(port):
         raise LakehouseError(f"Port {port}, where PostgreSQL had its place, is taken by another program.", next_step="End that program, then try again.")
     if not (_folder(home) / "data" / "PG_VERSION").exists() or _port(home) is None:
@@ -78,6 +85,11 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
     return running
 
 
+def installed() -> bool:
+    """Whether PostgreSQL's programs are on this machine."""
+    return bool(_programs())
+
+
 def stop(home: Path) -> bool:
     """Stop it; its data, port and password stay. Whether it ran."""
     found = background.living(background.recorded(home, NAME))
@@ -89,20 +101,12 @@ def stop(home: Path) -> bool:
     return found is not None
 
 
-def _programs() -> Path:
-    """The folder of the newest PostgreSQL that is installed."""
+def _programs() -> list[Path]:
+    """The folders of its programs: what is on the PATH, then the newest that packages put somewhere."""
     on_path = shutil.which("initdb")
-    found = [Path(on_path).resolve().parent] if on_path else []
     others = [p.parent for root in _PROGRAMS for p in Path(root).parent.glob(f"{Path(root).name}*/**/bin/initdb")]
-    found += sorted(others, key=lambda p: [int(n) for n in re.findall(r"\d+", str(p))], reverse=True)
-    if not found:
-        raise SetupError(
-            "PostgreSQL is not installed here: there is no `initdb`, neither on the PATH nor where packages put it.",
-            state="Nothing was started.",
-            next_step="Install it (Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql), "
-            "then run: lakehouse services start postgres",
-        )
-    return found[0]
+    newest = sorted(others, key=lambda p: [int(n) for n in re.findall(r"\d+", str(p))], reverse=True)
+    return [*([Path(on_path).resolve().parent] if on_path else []), *newest]
 
 
 def _as_account() -> list[str]:
