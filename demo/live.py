@@ -82,7 +82,7 @@ _MAKERS: tuple[tuple[str, Maker], ...] = ((TOPICS["sensor_reading"], reading), (
 
 def send(brokers: str, rate: float, seconds: float | None, say: Callable[[str], object]) -> int:
     """Send `rate` events a second, two readings for each click, for so many seconds (None: until interrupted); returns how many were delivered."""
-    producer, dice = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20}), Random()
+    producer, dice = Producer({"bootstrap.servers": brokers, "enable.idempotence": True, "linger.ms": 20, "log_level": 3}), Random()
     began, sent, told = time.monotonic(), 0, 0.0
     try:
         while seconds is None or time.monotonic() - began < seconds:

@@ -114,7 +114,7 @@ class Kafka:
         for n in range(shares):
             cut = {part: [start + (after[part] - start) * m // shares for m in (n, n + 1)] for part, start in starts.items()}
             ranges = {part: (first, end) for part, (first, end) in cut.items() if end > first}
-            yield KafkaPortion(self.contract, self.source, ranges, progress.positions({part: end for part, (_, end) in cut.items()}, topics))
+            yield KafkaPortion(self.contract, self.source, ranges, progress.after({part: end for part, (_, end) in cut.items()}, topics).positions)
 
     def _gap(self, lost: list[str]) -> SourceError:
         more = f" (and {len(lost) - 3:,} more)" if len(lost) > 3 else ""
@@ -142,7 +142,7 @@ class Kafka:
             after = min(until, max(last + 1, _or(end[part], until)))
             if after > start:
                 ranges[part] = (start, after)
-        return Look((KafkaPortion(self.contract, self.source, ranges, progress.positions({}, topics), frozenset(days), {} if force else held),))
+        return Look((KafkaPortion(self.contract, self.source, ranges, progress.positions, frozenset(days), {} if force else held),))
 
 
 def _or(offset: int | None, otherwise: int) -> int:

@@ -37,10 +37,14 @@ class Progress:
         """The topics of which anything is known."""
         return frozenset(topic for topic, _ in self.offsets)
 
-    def positions(self, reached: Mapping[Part, int], topics: Topics) -> dict[str, Position]:
-        """The note's positions once these offsets are reached: topic/partition → next offset, topic → id."""
-        offsets = {**self.offsets, **reached}
-        return {**{named(part): offset for part, offset in offsets.items()}, **self.ids, **topics.ids}
+    def after(self, reached: Mapping[Part, int], topics: Topics) -> Progress:
+        """The progress once these offsets of these topics are reached."""
+        return Progress({**self.offsets, **reached}, {**self.ids, **topics.ids})
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """As the note keeps it: topic/partition → next offset, topic → id."""
+        return {**{named(part): offset for part, offset in self.offsets.items()}, **self.ids}
 
 
 def named(part: Part) -> str:

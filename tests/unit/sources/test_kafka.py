@@ -67,3 +67,13 @@ def test_what_was_lost_unread_is_named_and_passed_over_only_when_that_is_asked_f
     found = look(monkeypatch, positions, there, force=True)
     assert any(says in text for text in found.passed_over)
     assert found.portions[0].ranges[("t", 0)] == (goes_on_at, 9)  # type: ignore[attr-defined]
+
+
+def test_a_rebuild_keeps_the_progress_as_it_is_so_that_a_topic_made_anew_is_still_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka.broker, "look", lambda _: Topics({"t": "id2"}, {("t", 0): (0, 9)}))
+    monkeypatch.setattr(kafka.broker, "since", lambda *_: {})
+    monkeypatch.setattr(kafka, "held_by", lambda *_: {})
+    positions: dict[str, int | str] = {"t/0": 3, "t": "id1"}
+    state = TableState(Table("bronze", "readings"), "x", 3, 2, Note("r", "1.0.0", 1, positions=positions))
+    (portion,) = Kafka(CONTRACT, SOURCE).again(state, [date(2026, 1, 5)]).portions
+    assert portion.positions == positions
