@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
@@ -21,6 +23,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.failures import reasons
 from lakehouse.quality.freshness import newest_data
 
+_AT_ONCE = 8
 _RUNS = 100  # failed runs looked at in one go; the rest comes with the next
 _NO_STEP = "a run"  # what failed, when it did before its first step
 _WILL_RETRY = "dagster/will_retry"
@@ -60,8 +63,9 @@ class Lake:
             key = next(iter(self._assets(step)), None)
             yield self.problem(key, f"run {step}", "error", f"{step} failed", failure.text, failure.next_step)
         yield from self._checks()
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # several that don't answer must not take longer than Dagster waits for a sensor
+            yield from chain.from_iterable(pool.map(self._source, self.contracts.values()))
         for contract in self.contracts.values():
-            yield from self._source(contract)
             yield from self._freshness(contract, now)
 
     def _checks(self) -> Iterator[Problem]:
@@ -77,14 +81,14 @@ class Lake:
             next_step = "" if "lakehouse " in text else f"See: lakehouse status {key.asset_key.path[-1]}; the check in the web UI: lakehouse up"
             yield self.problem(key.asset_key, f"check {asset} {key.name}", grade, f"{asset}: check {key.name} {_FAILS[grade]}", text, next_step)
 
-    def _source(self, contract: Contract) -> Iterator[Problem]:
+    def _source(self, contract: Contract) -> list[Problem]:
         try:
             pending(contract)
         except LakehouseError as error:
             next_step = error.next_step or f"Then: lakehouse sync {contract.name}"
-            yield self.problem(
-                dg.AssetKey(contract.bronze.key), f"source {contract.name}", "error", f"{contract.name}: its source can't be read", error.what, next_step
-            )
+            title = f"{contract.name}: its source can't be read"
+            return [self.problem(dg.AssetKey(contract.bronze.key), f"source {contract.name}", "error", title, error.what, next_step)]
+        return []
 
     def _freshness(self, contract: Contract, now: datetime) -> Iterator[Problem]:
         table = metadata.open_table(contract.silver) if contract.freshness else None

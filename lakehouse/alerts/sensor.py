@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
-from lakehouse.alerts.channels import channels
+from lakehouse.alerts.channels import Channel, channels
 from lakehouse.alerts.news import from_plain, news, to_plain
 from lakehouse.alerts.problems import Failed, Lake
 from lakehouse.contracts.model import Contract
@@ -19,6 +20,7 @@ from lakehouse.settings import settings
 
 SECONDS = 60
 QUIET = timedelta(minutes=10)  # a problem that was not seen for so long is over
+_AT_ONCE = 8
 _FIRST_LOOK = timedelta(days=1)  # how far back failed runs are looked for when there is no cursor
 
 
@@ -39,21 +41,24 @@ def alert_sensor(contracts: Mapping[str, Contract], quiet: timedelta = QUIET) ->
         known = {step: Failed(**failure) for step, failure in cursor.get("failed", {}).items()}
         failed, looked_until = lake.failures(known, cursor.get("looked_until", (now - _FIRST_LOOK).timestamp()))
         present = list(lake.present(failed, now))
-        told: dict[str, Any] = {}
-        said: list[str] = []
         owners = {owner for p in present for owner in p.owners} | {o for c in contracts.values() for o in c.owners}
-        for channel in channels(settings(), owners, context.log):
-            before = cursor.get("told", {}).get(channel.name, {})
-            message, memory = news(from_plain(before), filter(channel.wants, present), now.timestamp(), quiet.total_seconds())
+        before = cursor.get("told", {})
+
+        def tell(channel: Channel) -> tuple[str, dict[str, Any], str]:
+            known = before.get(channel.name, {})
+            message, memory = news(from_plain(known), filter(channel.wants, present), now.timestamp(), quiet.total_seconds())
             try:
                 if message:
                     channel.tell(message)
-                    said.append(f"told {channel.name}: {len(message.problems)} new, {len(message.over)} over")
-                told[channel.name] = to_plain(memory)
             except AlertError as error:
                 context.log.error(error.what)
-                said.append(error.what)
-                told[channel.name] = before
+                return channel.name, known, error.what
+            said = f"told {channel.name}: {len(message.problems)} new, {len(message.over)} over" if message else ""
+            return channel.name, to_plain(memory), said
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # one that does not answer must not keep the others waiting
+            done = list(pool.map(tell, channels(settings(), owners, context.log)))
+        told, said = {name: memory for name, memory, _ in done}, [text for _, _, text in done if text]
         state = {"looked_until": looked_until, "failed": {step: asdict(f) for step, f in failed.items()}, "told": told}
         summary = f"{len(present)} problems" if present else "Nothing is wrong"
         return dg.SensorResult(skip_reason="; ".join([summary, *said]) + ".", cursor=json.dumps(state))
