@@ -17,7 +17,6 @@ from pathlib import Path
 
 from benchmarks.measure import PYTHON, ROOT, run
 
-KEYS = 1_000_000
 _TIME = "date_format({at}, \"yyyy-MM-dd'T'HH:mm:ssXXX\")"
 _RECORD = f"to_json(named_struct('id', concat('k', {{key}}), 'op', 'u', 'at', {_TIME}, 'n', id, 'city', concat('city ', id % 977)))"
 
@@ -53,8 +52,8 @@ def increment() -> dict[str, float]:
     return {**seconds, "rows": spark.table(contract.silver.sql).count()}
 
 
-def measure(work: Path, rows: int, changes: int, heap: str) -> list[str]:
-    """The table's lines of one size of history: changes in order, then with one in a hundred late."""
+def measure(work: Path, rows: int, keys: int, changes: int, heap: str) -> None:
+    """Print the table's lines of one size of history: changes in order, then with one in a hundred late."""
     home = work / f"lake-{rows}"
     contracts = work / "contracts" / "bench"
     contracts.mkdir(parents=True, exist_ok=True)
@@ -65,28 +64,27 @@ def measure(work: Path, rows: int, changes: int, heap: str) -> list[str]:
     from lakehouse.settings import settings
 
     settings.cache_clear()
-    hour = f"timestamp'2026-01-01' + make_interval(0, 0, 0, 0, cast(id / {KEYS} as int))"
+    hour = f"timestamp'2026-01-01' + make_interval(0, 0, 0, 0, cast(id / {keys} as int))"
     command = [PYTHON, "-m", "benchmarks.history", "--increment"]
-    write(landing, "2026-01-01", rows, f"id % {KEYS}", hour)
+    write(landing, "2026-01-01", rows, f"id % {keys}", hour)
     run(command, {}, home)
-    lines = []
-    spread = f"(id * 7919) % {KEYS}"
+    spread = f"(id * 7919) % {keys}"
     late = "if(id % 100 = 0, timestamp'2026-01-01 00:30:00', timestamp'2026-01-03')"
     for day, what, at in (("02", "in order", "timestamp'2026-01-02'"), ("03", "one in a hundred late", late)):
         write(landing, f"2026-01-{day}", changes, spread, at)
         done = run(command, {}, home)
         r = done.result
         per_change = 1e6 * (r["silver_s"] + r["check_s"]) / changes
-        lines.append(f"| {changes:,} {what} | {rows:,} | {r['silver_s']:.1f} s | {r['check_s']:.1f} s | {per_change:.0f} µs | {done.engine / 2**30:.1f} GiB |")
-        print(lines[-1], flush=True)
+        line = f"| {changes:,} {what} | {rows:,} | {r['silver_s']:.1f} s | {r['check_s']:.1f} s | {per_change:.0f} µs | {done.engine / 2**30:.1f} GiB |"
+        print(line, flush=True)
     stop_engine()
-    return lines
 
 
 def main() -> None:
     """Measure each size in a lake of its own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history")
     parser.add_argument("--rows", type=int, action="append")
+    parser.add_argument("--keys", type=int, default=1_000_000)
     parser.add_argument("--changes", type=int, default=1_000_000)
     parser.add_argument("--heap", default="6g")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "lakehouse-bench-history")
@@ -96,7 +94,7 @@ def main() -> None:
         sys.stdout.write("\n" + json.dumps(increment()) + "\n")
         return
     for rows in options.rows or [1_000_000, 10_000_000]:
-        measure(options.work, rows, options.changes, options.heap)
+        measure(options.work, rows, options.keys, options.changes, options.heap)
 
 
 if __name__ == "__main__":

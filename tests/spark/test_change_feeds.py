@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lakehouse.contracts.model import ChangeFeed, Column, Contract
 from lakehouse.engine import metadata
 from lakehouse.gold.progress import notes, stale
-from lakehouse.gold.project import Model
+from lakehouse.gold.project import Model, Reach
 from lakehouse.silver import build
 from lakehouse.silver.keys import count_keys
 from lakehouse.silver.parse import parse
@@ -123,6 +123,7 @@ def _distinct(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [first.setdefault((r.get("id"), r["at"], r["n"]), r) for r in records]
 
 
+@pytest.mark.timeout(600)  # five increments and a rebuild, perhaps on a cold engine
 def test_after_increments_and_a_restore_a_rebuild_gives_the_same_rows_repetitions_included(lake: Lake) -> None:
     contract, rng = feed(lake), random.Random(7)
     for number in range(3):
@@ -223,7 +224,7 @@ def test_masked_values_are_compared_as_they_are_kept(lake: Lake) -> None:
 
 def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_change_concerns(lake: Lake) -> None:
     contract = feed(lake)
-    mart = Model(f"mart_{lake.name}", "gold", "incremental", "date_day", frozenset({contract.name}))
+    mart = Model(f"mart_{lake.name}", "gold", "incremental", "date_day", Reach(frozenset({contract.name})), "code")
     lake.put(path(0), [change("k", 1, "A", at="2026-01-10T12:00:00Z"), change("k", 1, "B", at="2026-01-20T12:00:00Z")])
     sync(lake, contract)
     days = lake.spark.sql("SELECT explode(sequence(date'2026-01-08', date'2026-01-24')) AS date_day, 1 AS n")
