@@ -45,7 +45,7 @@ def increment() -> dict[str, float]:
     taken = time.perf_counter()
     built = build.increment(spark, contract, "bench")
     merged = time.perf_counter()
-    keys = count_keys(spark, contract, ())
+    keys = count_keys(spark, contract, (), None)
     if built.unbalanced or keys.repeated or keys.broken:
         raise SystemExit(f"not conserved, or not one line of versions: {built.unbalanced} {keys}")
     seconds = {"bronze_s": taken - began, "silver_s": merged - taken, "check_s": time.perf_counter() - merged}

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, FileSource, PostgresSource
 from lakehouse.silver.changes import DELETED, PLACES, deletes, envelope_problems, exactly, failing, field, is_debezium, opened, tombstones
-from lakehouse.silver.types import Source, typed
+from lakehouse.silver.types import Source, typed, widened
 from lakehouse.sources.files.records import split_header
 
 ORIGIN = ("_source", "_source_position", "_source_time", "_source_date", "_ingested_at")
@@ -141,8 +141,8 @@ def _source(column: ContractColumn, contract: Contract, raw: DataFrame) -> Sourc
     if contract.source.format != "json":
         return Source(value, "string", None)
     if is_debezium(contract):
-        return Source(value, "string", exactly(name, column.type))
-    return Source(value, "string", F.expr(f"from_json(_payload, '`{name}` {column.type}').`{name}`"))
+        return Source(value, "string", exactly(name, widened(column.type)))
+    return Source(value, "string", F.expr(f"from_json(_payload, '`{name}` {widened(column.type)}').`{name}`"))
 
 
 def _derive(rows: DataFrame, contract: Contract) -> DataFrame:

@@ -75,11 +75,19 @@ def _nested(column: ContractColumn, source: Source) -> Typed:
 
 def _decimal(column: ContractColumn, source: Source) -> Typed:
     """A decimal, unless digits would be lost: money is never rounded in silence."""
-    precision, scale = _precision(column.type)
-    # A JSON number's text has passed through a double, which holds 15 digits; longer ones are read again as decimals.
+    precision, _ = _precision(column.type)
+    # A JSON number's text has passed through a double, which holds 15 digits; longer ones are read again as wide decimals.
     raw = source.exact.cast("string") if source.exact is not None and precision > 15 else source.raw
-    value, wide = raw.try_cast(column.type), raw.try_cast(f"decimal(38,{38 - (precision - scale)})")
+    value, wide = raw.try_cast(column.type), raw.try_cast(widened(column.type))
     return Typed(value, source.raw.isNotNull() & (F.col(column.name).isNull() | ~F.coalesce(F.col(column.name) == wide, F.lit(False))))
+
+
+def widened(type_: str) -> str:
+    """The decimal with as many digits before the point and all that are left behind it: what does not fit the type shows in it. Other types as they are."""
+    if not type_.lower().startswith("decimal"):
+        return type_
+    precision, scale = _precision(type_)
+    return f"decimal(38,{38 - (precision - scale)})"
 
 
 def _precision(type_: str) -> tuple[int, int]:

@@ -271,13 +271,15 @@ def test_a_truncated_parquet_file_is_named(lake: Lake) -> None:
     assert lake.rows(contract.silver, "id") == [("a",)]
 
 
-def test_money_keeps_digits_that_a_double_would_lose(lake: Lake) -> None:
+def test_money_keeps_digits_that_a_double_would_lose_and_is_never_rounded(lake: Lake) -> None:
     base = lake.events()
     columns = tuple(replace(c, type="decimal(24,6)", minimum=None, maximum=None) if c.name == "value" else c for c in base.columns)
     contract = replace(base, columns=columns)
-    lake.put(f"{DAY}/a.json", '{"id": "a", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": 123456789012345678.123456}\n')
+    row = '{"id": "%s", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": %s}\n'
+    lake.put(f"{DAY}/a.json", row % ("a", "123456789012345678.123456") + row % ("b", "123456789012345678.1234565") + row % ("c", "0.0000005"))
     lake.sync(contract)
     assert lake.rows(contract.silver, "value") == [(Decimal("123456789012345678.123456"),)]
+    assert [r[1] for r in reasons(lake, contract)] == [["value_type"]] * 2
 
 
 def test_nested_values_that_do_not_fit_their_type_are_refused(lake: Lake) -> None:
