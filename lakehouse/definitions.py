@@ -11,7 +11,7 @@ from lakehouse.alerts.sensor import alert_sensor
 from lakehouse.automation import automation_sensor, follow_silver, source_sensors
 from lakehouse.bronze.assets import bronze_asset
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.gold.assets import dbt_resource, gold_assets
+from lakehouse.gold.assets import gold_assets
 from lakehouse.gold.project import manifest_path, models, served
 from lakehouse.resources import RESOURCES
 from lakehouse.settings import settings
@@ -31,7 +31,7 @@ def defs() -> dg.Definitions:
             *gold_assets(contracts, follow_silver),
         ],
         sensors=[*source_sensors(contracts, marts), automation_sensor(), alert_sensor(contracts)],
-        resources={**RESOURCES, "dbt": dbt_resource()},
+        resources=RESOURCES,
         # Spark is the parallel engine; a process for each step would only cost seconds.
         executor=dg.in_process_executor,
     )

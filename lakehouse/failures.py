@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
 _OURS = {name for name in vars(errors) if isinstance(getattr(errors, name), type)}
-_DBT_LINES = 12
-_INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt", "TimeoutExpired")  # the last: dbt did not end at once when told to
+_INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 def reasons(event: dg.DagsterEvent) -> tuple[str, ...]:
@@ -45,15 +44,6 @@ def _words(kind: str, message: str) -> tuple[str, ...]:
     own = text.partition(": ")[2] or text  # the message begins with the class's name
     if kind in _OURS:
         return tuple(own.splitlines())
-    if kind == "DagsterDbtCliRuntimeError":
-        return _dbt(own)
     if "JVM stacktrace" in text or text.startswith("pyspark."):
         return (f"The engine says: {brief(ValueError(own), 1)}",)
     return (f"{kind}: {own.splitlines()[0] if own else 'no message'}",)
-
-
-def _dbt(text: str) -> tuple[str, ...]:
-    """dbt's own error lines."""
-    said = text.partition("Errors parsed from dbt logs:")[2] or text
-    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
-    return ("dbt says:", *(f"  {line.strip()}" for line in lines[:_DBT_LINES]))

@@ -4,20 +4,18 @@ Not here: what is stale (`gold.progress`), SQL (the dbt project).
 """
 
 import json
-import os
-import shutil
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets
 
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.launcher import ensure_engine
 from lakehouse.engine.metadata import open_table, rows_by_partition
+from lakehouse.gold import dbt
 from lakehouse.gold.progress import Stale, missing_sources, notes, stale
 from lakehouse.gold.project import Model, manifest_path, models, served
 from lakehouse.resources import SparkEngine
@@ -84,19 +82,19 @@ def _assets(name: str, group: list[Model], manifest: Any, translator: Translator
         pool=name,
         backfill_policy=dg.BackfillPolicy.single_run() if name == DAILY else None,
     )
-    def build(context: dg.AssetExecutionContext, dbt: DbtCliResource, spark: SparkEngine) -> Iterator[Any]:
+    def build(context: dg.AssetExecutionContext, spark: SparkEngine) -> Iterator[Any]:
         chosen = [m for m in group if dg.AssetKey([m.schema, m.name]) in context.selected_asset_keys]
         days = requested_days(context) if name == DAILY else None
         if days is not None or (name == WHOLE and rebuilds_everything(context)):
-            yield from _run(context, dbt, chosen, chosen, frozenset(days) if days is not None else None)
+            yield from _run(context, chosen, chosen, frozenset(days) if days is not None else None)
             return
         found = [stale(m, contracts, lambda: spark.spark_session) for m in chosen if m.materialized != "view" and not missing_sources(m)]
-        yield from _follow(context, dbt, chosen, found)
+        yield from _follow(context, chosen, found)
 
     return build
 
 
-def _follow(context: dg.AssetExecutionContext, dbt: DbtCliResource, chosen: list[Model], found: Collection[Stale]) -> Iterator[Any]:
+def _follow(context: dg.AssetExecutionContext, chosen: list[Model], found: Collection[Stale]) -> Iterator[Any]:
     """Bring the stale marts up to date: those that need everything in one dbt run, those that need some dates in another."""
     due = [s for s in found if not s.current]
     for one in due:
@@ -106,47 +104,32 @@ def _follow(context: dg.AssetExecutionContext, dbt: DbtCliResource, chosen: list
     # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
     views = [] if any(m.by_day for m in chosen) else [m for m in chosen if m.materialized == "view"]
     if everything or views:
-        yield from _run(context, dbt, chosen, [*everything, *views], None)
+        yield from _run(context, chosen, [*everything, *views], None)
     if some:
-        yield from _run(context, dbt, chosen, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), follow=True)
+        yield from _run(context, chosen, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), follow=True)
 
 
 def _run(  # noqa: PLR0913 - one dbt run, told everything it needs
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, chosen: list[Model], due: list[Model], dates: frozenset[date] | None, *, follow: bool = False
+    context: dg.AssetExecutionContext, chosen: list[Model], due: list[Model], dates: frozenset[date] | None, *, follow: bool = False
 ) -> Iterator[Any]:
     """One `dbt build` of the due marts and the views below them."""
     sources = frozenset().union(*(m.sources for m in due))
     wanted = {m.name for m in due} | {m.name for m in chosen if m.materialized == "view" and m.sources & sources}
     left_out = [m.name for m in chosen if m.name not in wanted]
     marts = [m for m in due if m.materialized != "view"]
-    command = ["build", "--exclude-resource-type", "unit_test"]
-    if not any(m.by_day for m in chosen):
-        command += ["--indirect-selection", "buildable"]  # tests of facts that look at a dimension are the facts' own
-    if left_out:
-        command += ["--exclude", " ".join(left_out)]
-    _tell_dbt(notes(marts, context.run_id, whole=follow or dates is None), dates)
-    invocation = dbt.cli(command, context=context)
-    yield from invocation.stream()
-    _keep_parsed(invocation.target_path)
+    # Of entities alone: tests of facts that look at a dimension are the facts' own.
+    build = dbt.Build([m.name for m in chosen], left_out, buildable=not any(m.by_day for m in chosen))
+    manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    yield from dbt.run(build, _told(notes(marts, context.run_id, whole=follow or dates is None), dates), context, manifest, translator)
     for mart in marts:
         _tell(context, mart, dates, first_day(context))
 
 
-def _tell_dbt(commit_metadata: dict[str, str], dates: Collection[date] | None) -> None:
-    """What the project and its profile read from the environment; variables on dbt's command line would make it parse everything anew."""
+def _told(commit_metadata: dict[str, str], dates: Collection[date] | None) -> dict[str, str]:
+    """What the project and its profile are told of this run."""
     endpoints = ensure_engine()
     told = {"HOST": endpoints.thrift_host, "PORT": str(endpoints.thrift_port), "COMMIT_METADATA": json.dumps(commit_metadata)}
-    told["DATES"] = "" if dates is None else json.dumps(sorted(d.isoformat() for d in dates))
-    os.environ.update({f"DBT_LAKEHOUSE_{name}": value for name, value in told.items()})
-
-
-def _keep_parsed(target: Path) -> None:
-    """Keep what dbt parsed for this engine's port, so that the next run need not parse again."""
-    parsed, kept = target / "partial_parse.msgpack", settings().dbt_project / "target" / "partial_parse.msgpack"
-    if parsed.exists():
-        fresh = kept.with_name(f"{kept.name}.{os.getpid()}")
-        shutil.copyfile(parsed, fresh)
-        fresh.replace(kept)
+    return {**told, "DATES": "" if dates is None else json.dumps(sorted(d.isoformat() for d in dates))}
 
 
 def first_day(context: dg.AssetExecutionContext) -> date:
@@ -165,10 +148,3 @@ def _tell(context: dg.AssetExecutionContext, mart: Model, dates: frozenset[date]
     if mart.by_day:
         days = [d for d in (rows if dates is None else dates) if d is not None]
         report_partitions(context, start, mart.table, {d: {"partition_row_count": rows.get(d, 0)} for d in days})
-
-
-def dbt_resource() -> DbtCliResource:
-    """The dbt command line, on the project's own profile."""
-    project = settings().dbt_project
-    dbt = Path(sys.executable).with_name("dbt")  # beside this Python, whether or not its folder is on the PATH
-    return DbtCliResource(project_dir=str(project), profiles_dir=str(project), dbt_executable=str(dbt))

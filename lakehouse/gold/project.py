@@ -1,22 +1,19 @@
 """The dbt project as the platform needs it: its manifest, and which models are marts by day, over which Silver tables.
 
-Not here: running dbt (`gold.assets`).
+Not here: running dbt (`gold.dbt`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from lakehouse.errors import SetupError
+from lakehouse.gold import dbt
 from lakehouse.settings import settings
 from lakehouse.tables import Table
 
@@ -72,7 +69,7 @@ def manifest_path() -> Path:
     project = settings().dbt_project
     manifest = project / "target" / "manifest.json"
     if not is_current(manifest):
-        _parse(project)
+        dbt.parsed(project)
     return manifest
 
 
@@ -85,21 +82,6 @@ def _youngest(project: Path) -> float:
     folders = [project / name for name in ("models", "macros", "tests")]
     files = [project / "dbt_project.yml", project / "profiles.yml", *(f for folder in folders if folder.is_dir() for f in folder.rglob("*"))]
     return max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
-
-
-def _parse(project: Path) -> None:
-    if not (project / "dbt_project.yml").is_file():
-        raise SetupError(f"There is no dbt project in {project}.", next_step="Set LAKEHOUSE_DBT_PROJECT to the folder with dbt_project.yml.")
-    dbt = Path(sys.executable).with_name("dbt")
-    command = [str(dbt), "parse", "--quiet", "--project-dir", str(project), "--profiles-dir", str(project)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}, check=False)
-    if done.returncode:
-        raise SetupError(
-            f"dbt can't parse the project in {project}:\n{(done.stdout + done.stderr).strip()[-2000:]}",
-            next_step="Correct the model, then run the same command again.",
-        )
-    # dbt leaves the file alone when nothing it holds has changed
-    (project / "target" / "manifest.json").touch()
 
 
 @lru_cache(maxsize=4)

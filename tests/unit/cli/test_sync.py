@@ -103,11 +103,6 @@ def test_a_failure_is_told_in_its_own_words() -> None:
     assert ours == ("Rows break a rule.", "Silver is at version 4.", "Run: lakehouse sync x")
     spark = _words("AnalysisException", "pyspark.errors.AnalysisException: [NO_TABLE] There is none.\n\nJVM stacktrace:\norg.apache")
     assert spark == ("The engine says: [NO_TABLE] There is none.",)
-    dbt = _words(
-        "DagsterDbtCliRuntimeError",
-        "x.DagsterDbtCliRuntimeError: The process failed.\n\nErrors parsed from dbt logs:\n\nRuntime Error in model m\n  bad cast\n",
-    )
-    assert dbt == ("dbt says:", "  Runtime Error in model m", "  bad cast")
 
 
 def test_without_a_terminal_each_step_is_a_line_when_it_ends(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,42 @@
+"""dbt inside this process: what it leaves behind, and what it says when a project is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import SetupError
+from lakehouse.gold import dbt
+
+PROFILE = "shop: {target: t, outputs: {t: {type: spark, method: thrift, host: 127.0.0.1, schema: gold}}}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "dbt_project.yml").write_text("name: shop\nversion: 1.0.0\nprofile: shop\n")
+    (tmp_path / "profiles.yml").write_text(PROFILE)
+    (tmp_path / "models/m.sql").write_text("select 1 as n")
+    return tmp_path
+
+
+def test_a_project_is_parsed_once_and_again_when_its_manifest_is_another(project: Path) -> None:
+    here = Path.cwd()
+    first = dbt.parsed(project)
+    assert "model.shop.m" in first.nodes
+    assert dbt.parsed(project) is first
+    assert Path.cwd() == here
+    (project / "models/n.sql").write_text("select * from {{ ref('m') }}")
+    later = (project / "target/manifest.json").stat().st_mtime + 5
+    os.utime(project / "target/manifest.json", (later, later))
+    assert "model.shop.n" in dbt.parsed(project).nodes
+
+
+def test_what_dbt_says_of_a_broken_project_is_told(project: Path) -> None:
+    (project / "models/m.sql").write_text("select * from {{ ref('nowhere') }}")
+    with pytest.raises(SetupError, match="nowhere"):
+        dbt.parse(project)
+    with pytest.raises(SetupError, match="There is no dbt project"):
+        dbt.parse(project / "models")
