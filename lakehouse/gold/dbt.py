@@ -154,8 +154,10 @@ def _invoke(command: list[str], project: Path, hear: Callable[[Event], None], ma
             hear(msg_to_dict(event))
 
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+    # dbt compiles into the manifest that it is given, and takes ephemeral models that are compiled there for current: those of other days.
+    own = manifest.deepcopy() if manifest is not None else None  # type: ignore[no-untyped-call]
     with contextlib.chdir(project):  # dbt goes there and does not come back
-        return dbtRunner(manifest=manifest, callbacks=[told]).invoke([*command, "--project-dir", str(project), "--profiles-dir", str(project)])
+        return dbtRunner(manifest=own, callbacks=[told]).invoke([*command, "--project-dir", str(project), "--profiles-dir", str(project)])
 
 
 def _keep_error(event: Event, said: list[str]) -> None:
