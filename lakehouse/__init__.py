@@ -12,5 +12,5 @@ The promises, one home each:
     quality     row rules, checks, quarantine
     alerts      who is told what is wrong, once
 
-Vocabulary and entry points: tables, settings, errors, resources, runs, failures, pending, orphans, automation, definitions, cli.
+Vocabulary and entry points: tables, lineage, settings, errors, resources, runs, failures, pending, orphans, automation, definitions, cli.
 """

@@ -1,4 +1,4 @@
-"""What a run asks of a table's asset, and how the asset answers: requested partitions, specs, touched partitions.
+"""What a run asks of a table's asset, and how the asset answers: requested partitions, specs, touched partitions, column lineage.
 
 Layers share it so that Bronze, Silver and Gold read a run's tags in one way. Not here: sensors and jobs (`automation`).
 """
@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from lakehouse.contracts.model import Contract
+from lakehouse.lineage import Lineage, Ref
 from lakehouse.tables import Table
 
 MODE, INCREMENTAL = "lakehouse/mode", "incremental"
@@ -52,6 +53,15 @@ def asset_spec(contract: Contract, table: Table, description: str, kinds: set[st
         kinds=kinds,
         code_version=contract.version,
     )
+
+
+def column_lineage(lineage: Lineage, table: str) -> dict[str, dg.TableColumnLineage]:
+    """A table's column lineage as Dagster's metadata; a value that counts rows depends on the column `*` of the table that has them."""
+    deps = {
+        column: [dg.TableColumnDep(dg.AssetKey(ref.table.split(".", 1)), ref.column) for ref in sorted(lineage.made_of[Ref(table, column)])]
+        for column in lineage.columns.get(table, ())
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
 
 def report_partitions(context: dg.AssetExecutionContext, start: date, table: Table, per_day: Mapping[date, Mapping[str, Any]]) -> None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "materialize": "Rebuild exactly the selected assets for exactly these days, in this process; twice gives the same.",
     "backfill": "Rebuild many days under the running daemon, beside the sensors.",
     "status": "Show every table: rows, version, lag behind its source, freshness against its promise, refused records.",
+    "lineage": "Show what columns are made of, from the source's field to the dashboard, and what is made of them.",
     "query": "Ask the lake in SQL, read-only.",
     "contract": "Check, show and draft data contracts.",
     "quarantine": "See which records were refused, and why.",

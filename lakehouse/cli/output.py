@@ -20,6 +20,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
+from rich.tree import Tree
 
 if TYPE_CHECKING:
     from lakehouse.errors import LakehouseError
@@ -47,8 +48,8 @@ def grid(*headers: str, right: tuple[str, ...] = ()) -> Grid:
     return made
 
 
-def show(table: Grid) -> None:
-    """Print a table: as wide as the terminal; into a file or a pipe as wide as it is."""
+def show(table: Grid | Tree) -> None:
+    """Print a table or a tree: as wide as the terminal; into a file or a pipe as wide as it is."""
     told = out if out.is_terminal else Console(file=out.file, width=PIPE_WIDTH, highlight=False)
     told.print(table, soft_wrap=False)
 

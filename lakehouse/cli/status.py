@@ -155,7 +155,7 @@ def _behind(table: Table, source: Table, found: Found) -> None:
     if of is None:
         return
     consumed = own.consumed(of) if own else None
-    found.versions_behind = of.version - (consumed if consumed is not None else -1)
+    found.versions_behind = max(of.data - (consumed if consumed is not None else -1), 0)
     missing = lag(own, of)
     found.lag_records, found.lag_seconds = missing.records, round(missing.seconds(datetime.now(UTC)), 1)
     if found.versions_behind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lakehouse.contracts.expressions import columns_of
 from lakehouse.contracts.model import Column, Contract, OnFail
 from lakehouse.contracts.spark_types import family
 
@@ -22,6 +23,13 @@ def _on_fail(contract: Contract, column: Column, end: str) -> OnFail:
         return "fail" if column.on_fail == "fail" else "quarantine"
     placed = {*contract.identity, *(contract.sequence if contract.feed else ())}
     return "quarantine" if end == "required" and column.name in placed else column.on_fail
+
+
+def refusing(contract: Contract) -> set[str]:
+    """The columns, in lower case, by whose values a row can be refused."""
+    wanted = ("quarantine", "drop")
+    by_column = {c.name.lower() for c in contract.columns for end, _ in _of_column(c) if _on_fail(contract, c, end) in wanted}
+    return by_column.union(*(columns_of(rule.expression) for rule in contract.rules if rule.on_fail in wanted))
 
 
 def implied_names(columns: tuple[Column, ...]) -> set[str]:

@@ -29,7 +29,7 @@ class Lag:
 def lag(target: TableState | None, source: TableState) -> Lag:
     """Between what `target` has consumed of `source` and its newest version. One that has consumed nothing, or must start over, lacks all of it."""
     after = target.consumed(source) if target else None
-    if after == source.version:
+    if target and target.holds(source):
         return Lag()
     if after is None:
         delta = metadata.open_table(source.table)

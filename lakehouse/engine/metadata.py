@@ -74,6 +74,12 @@ class TableState:
     version: int
     transaction: int  # how many commits the platform made: the compare-and-swap token
     note: Note | None  # None: nothing recorded, or nothing that can be trusted
+    data: int = -1  # the newest version that changed rows: what keeps a table in order comes after it and changes none
+
+    def holds(self, source: TableState) -> bool:
+        """Whether this table holds all rows of `source`."""
+        after = self.consumed(source)
+        return after is not None and after >= source.data
 
     def consumed(self, source: TableState) -> int | None:
         """The version of `source` that this table holds; None: start over (never consumed, or `source` was made anew)."""
@@ -82,7 +88,7 @@ class TableState:
 
     def after(self, version: int, note: Note) -> Self:
         """The state that a commit of the platform's on this one has made."""
-        return replace(self, version=version, transaction=self.transaction + 1, note=note)
+        return replace(self, version=version, transaction=self.transaction + 1, note=note, data=version)
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,18 @@ def state(table: Table) -> TableState | None:
     if delta is None:
         return None
     note = _newest_note(delta)
-    return TableState(table, str(delta.metadata().id), delta.version(), delta.transaction_version(APP) or 0, note)
+    return TableState(table, str(delta.metadata().id), delta.version(), delta.transaction_version(APP) or 0, note, _newest_data(delta))
+
+
+def _newest_data(delta: DeltaTable) -> int:
+    """The newest version that changed rows; where only maintenance is left in the log, the oldest version of it."""
+    limit = 16
+    while True:
+        entries = delta.history(limit)
+        versions = [int(e["version"]) for e in entries if e.get("operation") not in _MAINTENANCE]
+        if versions or len(entries) < limit:
+            return max(versions, default=min(int(e["version"]) for e in entries))
+        limit *= 4
 
 
 def _newest_note(delta: DeltaTable) -> Note | None:

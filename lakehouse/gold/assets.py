@@ -5,6 +5,7 @@ Not here: what is stale (`gold.progress`), SQL (the dbt project).
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -15,13 +16,15 @@ from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.launcher import ensure_engine
 from lakehouse.engine.metadata import open_table, rows_by_partition
+from lakehouse.errors import SetupError
 from lakehouse.gold import dbt
+from lakehouse.gold.columns import gold_columns
 from lakehouse.gold.progress import Stale, missing_sources, notes, stale
 from lakehouse.gold.project import Model, manifest_path, models, served
+from lakehouse.lineage import Lineage
 from lakehouse.resources import SparkEngine
-from lakehouse.runs import rebuilds_everything, report_partitions, requested_days
+from lakehouse.runs import column_lineage, rebuilds_everything, report_partitions, requested_days
 from lakehouse.settings import settings
-from lakehouse.tables import Table
 
 DAILY, WHOLE = "gold_daily", "gold_entities"
 Condition = dg.AutomationCondition[dg.AssetKey]
@@ -66,7 +69,7 @@ def gold_assets(contracts: Mapping[str, Contract], follow: Callable[[Collection[
     whole = [m for m in usable if m not in by_day]
     start = min((c.start for c in contracts.values()), default=date(2000, 1, 1))
     days = dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_offset=1)
-    undated = [dg.AssetKey([m.schema, m.name]) for m in whole]
+    undated = [_key(m) for m in whole]
     groups = ((DAILY, by_day, follow(undated)), (WHOLE, whole, follow(())))
     partitions = {m.name: days for m in by_day}
     return [_assets(name, group, manifest, Translator(partitions, condition), contracts) for name, group, condition in groups if group]
@@ -83,46 +86,70 @@ def _assets(name: str, group: list[Model], manifest: Any, translator: Translator
         backfill_policy=dg.BackfillPolicy.single_run() if name == DAILY else None,
     )
     def build(context: dg.AssetExecutionContext, spark: SparkEngine) -> Iterator[Any]:
-        chosen = [m for m in group if dg.AssetKey([m.schema, m.name]) in context.selected_asset_keys]
+        chosen = [m for m in group if _key(m) in context.selected_asset_keys]
+        step = Step(context, chosen, contracts)
         days = requested_days(context) if name == DAILY else None
         if days is not None or (name == WHOLE and rebuilds_everything(context)):
-            yield from _run(context, chosen, chosen, frozenset(days) if days is not None else None)
+            yield from _run(step, chosen, frozenset(days) if days is not None else None)
             return
         found = [stale(m, contracts, lambda: spark.spark_session) for m in chosen if m.materialized != "view" and not missing_sources(m)]
-        yield from _follow(context, chosen, found)
+        yield from _follow(step, found)
 
     return build
 
 
-def _follow(context: dg.AssetExecutionContext, chosen: list[Model], found: Collection[Stale]) -> Iterator[Any]:
+@dataclass(frozen=True)
+class Step:
+    """A step of a run, and the models it is for."""
+
+    context: dg.AssetExecutionContext
+    chosen: list[Model]
+    contracts: Mapping[str, Contract]
+
+
+def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
     """Bring the stale marts up to date: those that need everything in one dbt run, those that need some dates in another."""
     due = [s for s in found if not s.current]
     for one in due:
-        context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
+        step.context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
     everything = [s.model for s in due if s.dates is None]
     some = [s for s in due if s.dates is not None]
     # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
-    views = [] if any(m.by_day for m in chosen) else [m for m in chosen if m.materialized == "view"]
+    views = [] if any(m.by_day for m in step.chosen) else [m for m in step.chosen if m.materialized == "view"]
     if everything or views:
-        yield from _run(context, chosen, [*everything, *views], None)
+        yield from _run(step, [*everything, *views], None)
     if some:
-        yield from _run(context, chosen, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), follow=True)
+        yield from _run(step, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), follow=True)
 
 
-def _run(  # noqa: PLR0913 - one dbt run, told everything it needs
-    context: dg.AssetExecutionContext, chosen: list[Model], due: list[Model], dates: frozenset[date] | None, *, follow: bool = False
-) -> Iterator[Any]:
+def _run(step: Step, due: list[Model], dates: frozenset[date] | None, *, follow: bool = False) -> Iterator[Any]:
     """One `dbt build` of the due marts and the views below them."""
     sources = frozenset().union(*(m.sources for m in due))
-    wanted = {m.name for m in due} | {m.name for m in chosen if m.materialized == "view" and m.sources & sources}
-    left_out = [m.name for m in chosen if m.name not in wanted]
+    wanted = {m.name for m in due} | {m.name for m in step.chosen if m.materialized == "view" and m.sources & sources}
+    left_out = [m.name for m in step.chosen if m.name not in wanted]
     marts = [m for m in due if m.materialized != "view"]
     # Of entities alone: tests of facts that look at a dimension are the facts' own.
-    build = dbt.Build([m.name for m in chosen], left_out, buildable=not any(m.by_day for m in chosen))
-    manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([context.assets_def])
-    yield from dbt.run(build, _told(notes(marts, context.run_id, whole=follow or dates is None), dates), context, manifest, translator)
-    for mart in marts:
-        _tell(context, mart, dates, first_day(context))
+    build = dbt.Build([m.name for m in step.chosen], left_out, buildable=not any(m.by_day for m in step.chosen))
+    manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([step.context.assets_def])
+    lineage, made = _lineage(step), {_key(m): m for m in step.chosen if m.name in wanted}
+    told = _told(notes(marts, step.context.run_id, whole=follow or dates is None), dates)
+    for event in dbt.run(build, told, step.context, manifest, translator):
+        # What is told of an asset has to be told before its output is handed on.
+        if isinstance(event, dg.Output) and (model := made.get(step.context.asset_key_for_output(event.output_name))):
+            _tell(step.context, model, dates, column_lineage(lineage, f"{model.schema}.{model.name}"))
+        yield event
+
+
+def _lineage(step: Step) -> Lineage:
+    """What columns are made of. A project that dbt can't compile without an engine is built all the same."""
+    try:
+        found = gold_columns(step.contracts)
+    except SetupError as error:
+        step.context.log.warning(f"Columns are shown without their lineage. {error}")
+        return Lineage()
+    for model, why in found.unreadable.items():
+        step.context.log.warning(f"{model}: its columns count as made of all that its Silver tables have, since sqlglot can't follow its SQL: {why}")
+    return found.lineage
 
 
 def _told(commit_metadata: dict[str, str], dates: Collection[date] | None) -> dict[str, str]:
@@ -138,13 +165,18 @@ def first_day(context: dg.AssetExecutionContext) -> date:
     return definition.start.date() if isinstance(definition, dg.DailyPartitionsDefinition) else date.min
 
 
-def _tell(context: dg.AssetExecutionContext, mart: Model, dates: frozenset[date] | None, start: date) -> None:
-    """Row counts, and the partitions that a run without partition keys touched."""
-    table = open_table(Table("gold", mart.name))
+def _tell(context: dg.AssetExecutionContext, model: Model, dates: frozenset[date] | None, columns: Mapping[str, Any]) -> None:
+    """What the columns are made of; of a mart also row counts, and the partitions that a run without partition keys touched."""
+    context.add_asset_metadata(columns, asset_key=_key(model))
+    table = open_table(model.table) if model.materialized != "view" else None
     if table is None:
         return
-    rows = rows_by_partition(table, mart.partition)
-    context.add_asset_metadata({"dagster/row_count": sum(rows.values()), "delta_version": table.version()}, asset_key=mart.table.key)
-    if mart.by_day:
+    rows = rows_by_partition(table, model.partition)
+    context.add_asset_metadata({"dagster/row_count": sum(rows.values()), "delta_version": table.version()}, asset_key=_key(model))
+    if model.by_day:
         days = [d for d in (rows if dates is None else dates) if d is not None]
-        report_partitions(context, start, mart.table, {d: {"partition_row_count": rows.get(d, 0)} for d in days})
+        report_partitions(context, first_day(context), model.table, {d: {"partition_row_count": rows.get(d, 0), **columns} for d in days})
+
+
+def _key(model: Model) -> dg.AssetKey:
+    return dg.AssetKey([model.schema, model.name])

@@ -38,16 +38,32 @@ def parse(project: Path) -> Manifest:
     """The project as dbt understands it, its manifest written to `target/`. Touches no database. Raises `SetupError` with dbt's words."""
     if not (project / "dbt_project.yml").is_file():
         raise SetupError(f"There is no dbt project in {project}.", next_step="Set LAKEHOUSE_DBT_PROJECT to the folder with dbt_project.yml.")
-    said: list[str] = []
     with _ONE_AT_A_TIME, _without_endpoints():
-        done = _invoke(["--log-level", "none", "--log-level-file", "none", "parse"], project, lambda event: _keep_error(event, said))
-    if not done.success or done.result is None:
-        words = "\n".join(said) or str(done.exception)
-        raise SetupError(f"dbt can't parse the project in {project}:\n{words[-2000:]}", next_step="Correct the model, then run the same command again.")
+        done = _heard(["parse"], project)
     # dbt leaves the file alone when nothing it holds has changed
     (project / "target" / "manifest.json").touch()
     manifest: Manifest = done.result  # type: ignore[assignment]
     return manifest
+
+
+def compile_to(file: Path, project: Path) -> None:
+    """Write the manifest with every model's SQL, for all days. Touches no database. Raises `SetupError` with dbt's words."""
+    with _ONE_AT_A_TIME, _without_endpoints():
+        manifest = parsed(project)
+        with tempfile.TemporaryDirectory(dir=file.parent) as target:  # in `target/` it would take the place of the manifest without SQL
+            options = ("--no-introspect", "--no-populate-cache", "--select", "resource_type:model", "--target-path", target)
+            _heard(["compile", *options], project, manifest)
+            Path(target, "manifest.json").replace(file)
+
+
+def _heard(command: list[str], project: Path, manifest: Manifest | None = None) -> dbtRunnerResult:
+    """What dbt did, silently. Raises `SetupError` with its words when it could not."""
+    said: list[str] = []
+    done = _invoke(["--log-level", "none", "--log-level-file", "none", *command], project, lambda event: _keep_error(event, said), manifest)
+    if not done.success or done.result is None:
+        words = "\n".join(said) or str(done.exception)
+        raise SetupError(f"dbt can't {command[0]} the project in {project}:\n{words[-2000:]}", next_step="Correct the model, then run the same command again.")
+    return done
 
 
 def parsed(project: Path) -> Manifest:
@@ -138,8 +154,10 @@ def _invoke(command: list[str], project: Path, hear: Callable[[Event], None], ma
             hear(msg_to_dict(event))
 
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+    # dbt compiles into the manifest that it is given, and takes ephemeral models that are compiled there for current: those of other days.
+    own = manifest.deepcopy() if manifest is not None else None  # type: ignore[no-untyped-call]
     with contextlib.chdir(project):  # dbt goes there and does not come back
-        return dbtRunner(manifest=manifest, callbacks=[told]).invoke([*command, "--project-dir", str(project), "--profiles-dir", str(project)])
+        return dbtRunner(manifest=own, callbacks=[told]).invoke([*command, "--project-dir", str(project), "--profiles-dir", str(project)])
 
 
 def _keep_error(event: Event, said: list[str]) -> None:

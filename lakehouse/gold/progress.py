@@ -38,7 +38,7 @@ def behind(model: Model) -> bool:
     """Whether any Silver table of the model has moved since; from the logs, without Spark."""
     mart = metadata.state(model.table)
     states = _sources(model)
-    return mart is None or any(mart.consumed(s) != s.version for s in states.values())
+    return mart is None or not all(mart.holds(s) for s in states.values())
 
 
 def waiting(model: Model) -> list[Lag]:
@@ -67,7 +67,7 @@ def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], S
     dates: set[date] = set()
     for name, source in _sources(model).items():
         after = mart.consumed(source)
-        if after == source.version:
+        if mart.holds(source):
             continue
         if after is None:
             return Stale(model, None, f"nothing of {source.table} is recorded as consumed")

@@ -73,6 +73,15 @@ def manifest_path() -> Path:
     return manifest
 
 
+def compiled_path() -> Path:
+    """The manifest with every model's SQL as Spark would get it, for all days; made anew by `dbt compile` like the manifest. Touches no database."""
+    project = settings().dbt_project
+    compiled = project / "target" / "compiled.json"
+    if not is_current(compiled):
+        dbt.compile_to(compiled, project)
+    return compiled
+
+
 def is_current(manifest: Path) -> bool:
     """Whether the manifest is there, and no file of its project is younger."""
     return manifest.exists() and manifest.stat().st_mtime >= _youngest(manifest.parents[1])

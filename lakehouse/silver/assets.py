@@ -11,8 +11,9 @@ from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import rows_by_partition, state
 from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, silver_specs
 from lakehouse.resources import SparkEngine, TableMetadata
-from lakehouse.runs import asset_spec, daily, freshness, rebuilds_everything, report_partitions, requested_days
+from lakehouse.runs import asset_spec, column_lineage, daily, freshness, rebuilds_everything, report_partitions, requested_days
 from lakehouse.silver.build import increment, rebuild
+from lakehouse.silver.columns import silver_lineage
 from lakehouse.silver.keys import KeyCount, count_keys
 from lakehouse.silver.report import Built
 
@@ -57,8 +58,9 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
     table = tables.load(contract.silver)
     rows = rows_by_partition(table, contract.event_date)
     refused_rows = rows_by_partition(tables.load(contract.quarantine), "_source_date")
+    columns = column_lineage(silver_lineage(contract), str(contract.silver))
     if contract.event_date:
-        report_partitions(context, contract.start, contract.silver, {d: {"partition_row_count": rows.get(d, 0)} for d in built.dates})
+        report_partitions(context, contract.start, contract.silver, {d: {"partition_row_count": rows.get(d, 0), **columns} for d in built.dates})
         per_day = {d: {"partition_row_count": refused_rows.get(d, 0)} for d in built.days if d is not None}
         report_partitions(context, contract.start, contract.quarantine, per_day)
     verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _refused(contract, built)]
@@ -74,6 +76,7 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         "dates_touched": len(built.dates),
         "delta_version": table.version(),
         **_lag(contract),
+        **columns,
     }
     yield dg.MaterializeResult(asset_key=contract.silver.key, metadata=total, check_results=[v.result(contract.silver.key) for v in verdicts])
     yield dg.MaterializeResult(

@@ -9,9 +9,7 @@ shows repeated and unknown fields, a field of another type, and text behind the 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from importlib import import_module
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -19,6 +17,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, FileSource, PostgresSource
 from lakehouse.silver.changes import DELETED, PLACES, deletes, envelope_problems, exactly, failing, field, is_debezium, opened, tombstones
+from lakehouse.silver.transforms import transform_of
 from lakehouse.silver.types import Source, typed, widened
 from lakehouse.sources.files.records import split_header
 
@@ -152,8 +151,5 @@ def _derive(rows: DataFrame, contract: Contract) -> DataFrame:
 
 
 def _transform(rows: DataFrame, contract: Contract) -> DataFrame:
-    module = f"lakehouse.silver.transforms.{contract.name}"
-    if importlib.util.find_spec(module) is None:
-        return rows
-    result: DataFrame = import_module(module).transform(rows)
-    return result
+    transform = transform_of(contract.name)
+    return rows if transform is None else transform(rows)

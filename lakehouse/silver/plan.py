@@ -41,7 +41,7 @@ def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan
     after, until = target.consumed(bronze), bronze.version
     if after is None:
         return Plan("rebuild", bronze.id, None, until, why="nothing is recorded as consumed")
-    if after == until:
+    if target.holds(bronze):
         return Plan("nothing", bronze.id, after, until)
     touched = metadata.changes(contract.bronze, after, until, "_source_date")
     if touched is None:

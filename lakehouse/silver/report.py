@@ -152,7 +152,7 @@ def current(contract: Contract) -> bool:
     bronze, silver, refused = (metadata.state(t) for t in (contract.bronze, contract.silver, contract.quarantine))
     if bronze is None or silver is None or refused is None:
         return False
-    return silver.consumed(bronze) == bronze.version == refused.consumed(bronze)
+    return silver.holds(bronze) and refused.holds(bronze)
 
 
 def by_day(rows: DataFrame) -> dict[Day, int]:

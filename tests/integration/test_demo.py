@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from tests.integration.conftest import ROOT, Lake
@@ -105,6 +106,20 @@ def test_rebuilding_a_day_changes_nothing(demo: Lake) -> None:
     demo.run("materialize", "bronze/sensor_reading+", "--partition", day, check=False)
     check_tables(demo)
     check_gold(demo)
+
+
+def test_every_materialization_so_far_says_what_its_columns_are_made_of(demo: Lake) -> None:
+    """The first build, increments and rebuilds, days that a run reported beyond its own, MERGE and replaced days."""
+    made: dict[str, list[set[str]]] = {}
+    with dg.DagsterInstance.from_config(str(demo.home / "dagster")) as instance:
+        for key in instance.all_asset_keys():
+            records = instance.fetch_materializations(key, limit=1000).records
+            made[key.to_user_string()] = [set(r.asset_materialization.metadata) for r in records if r.asset_materialization]
+    told = {name: events for name, events in made.items() if name.startswith(("silver/", "staging/", "gold/"))}
+    assert len(told) == 7 + 7 + 12
+    assert {name for name, events in told.items() if not all("dagster/column_lineage" in metadata for metadata in events)} == set()
+    assert all("partition_row_count" in metadata for metadata in made["gold/fct_sales_daily"])
+    assert any("dagster/row_count" in metadata for metadata in made["gold/fct_sales_daily"])
 
 
 def test_status_and_queries_answer_as_scripts_read_them(demo: Lake) -> None:

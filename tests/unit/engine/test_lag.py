@@ -75,3 +75,27 @@ def test_where_the_log_is_gone_the_number_is_unknown() -> None:
     source = state(SOURCE)
     (Path(SOURCE.location(settings().warehouse)) / "_delta_log" / f"{1:020d}.json").unlink()
     assert lag(state(TARGET), source).records is None
+
+
+def test_maintenance_of_the_source_is_nothing_to_take_in() -> None:
+    for rows in (3, 4):
+        write(SOURCE, rows)
+    write(TARGET, 1, consumed=1)
+    DeltaTable(SOURCE.location(settings().warehouse)).optimize.compact()
+    source = state(SOURCE)
+    assert (source.version, source.data) == (2, 1)
+    assert state(TARGET).holds(source)
+    assert lag(state(TARGET), source) == Lag()
+    write(SOURCE, 5)
+    assert not state(TARGET).holds(state(SOURCE))
+    assert lag(state(TARGET), state(SOURCE)).records == 5
+
+
+def test_progress_is_read_over_any_amount_of_maintenance() -> None:
+    write(SOURCE, 3)
+    write(TARGET, 1, consumed=0)
+    table = DeltaTable(TARGET.location(settings().warehouse))
+    for n in range(20):
+        table.alter.set_table_properties({"delta.logRetentionDuration": f"interval {30 + n} days"})
+    assert state(TARGET).holds(state(SOURCE))
+    assert (state(TARGET).version, state(TARGET).data) == (20, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -40,3 +41,13 @@ def test_what_dbt_says_of_a_broken_project_is_told(project: Path) -> None:
         dbt.parse(project)
     with pytest.raises(SetupError, match="There is no dbt project"):
         dbt.parse(project / "models")
+
+
+def test_what_was_compiled_for_some_days_is_not_taken_for_others(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process makes many builds on the manifest that it has parsed once."""
+    (project / "models/m.sql").write_text("{{ config(materialized='ephemeral') }} select '{{ env_var('DAY', 'every day') if execute }}' as n")
+    (project / "models/n.sql").write_text("select * from {{ ref('m') }}")
+    for day in ("2026-01-01", "2026-01-02"):
+        monkeypatch.setenv("DAY", day)
+        dbt.compile_to(project / "target" / "compiled.json", project)
+        assert f"select '{day}' as n" in json.loads((project / "target/compiled.json").read_text())["nodes"]["model.shop.n"]["compiled_code"]
