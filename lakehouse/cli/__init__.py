@@ -25,7 +25,7 @@ COMMANDS = {
     "lineage": "Show what columns are made of, from the source's field to the dashboard, and what is made of them.",
     "query": "Ask the lake in SQL, read-only.",
     "contract": "Check, show and draft data contracts.",
-    "quarantine": "See which records were refused, and why.",
+    "quarantine": "See which records were refused, and why; put them through again.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
     "services": "Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.",
     "doctor": "Say what is wrong with this installation, and the command that mends it.",

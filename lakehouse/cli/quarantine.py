@@ -1,116 +1,206 @@
-"""`lakehouse quarantine`: which records were refused, and why. Not here: refusing them (`lakehouse.quality`), putting them through again."""
+"""`lakehouse quarantine`: which records were refused and why, and putting them through again.
+
+Not here: how they are counted and shown (`refused`), what a replay does (`lakehouse.silver`).
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from lakehouse.cli.lake import known_table
-from lakehouse.cli.output import err, grid, out, plural, show
+from lakehouse.cli import refused
+from lakehouse.cli.lake import Lake, known_table, read_lake
+from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.query import spark_session, use_utc
 from lakehouse.contracts.loader import load_contracts
+from lakehouse.contracts.mistakes import nearest
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
+from lakehouse.engine.metadata import Day
 from lakehouse.errors import ContractError
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from lakehouse.cli.runner import Outcome
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="See which records were refused, and why.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="See which records were refused, and why; put them through again.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 _NO_DAY = "none"
-_FACTS = ("_source", "_source_position", "_source_date", "_event_date", "_ingested_at", "_quarantined_at", "_contract_version")
+_LOG = "replay.log"
+_SUFFIXES = (".csv", ".jsonl")
 
 
-@app.command("list", epilog="Example: lakehouse quarantine list sensor_reading")
+@app.command("list", epilog="Example: lakehouse quarantine list\n\nExample: lakehouse quarantine list sensor_reading")
 def list_(
-    table: Annotated[str | None, typer.Argument(help="Only this table. Default: all.", show_default=False)] = None,
+    table: Annotated[str | None, typer.Argument(help="Only this table, by day too. Default: all.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """Count refused records by table, rule and Bronze day. A record that breaks two rules counts for both."""
+    """Count refused records by table, rule and Bronze day, and show the trend. A record that breaks two rules counts for both."""
     contracts = load_contracts(settings().contracts)
     names = [known_table(table, contracts)] if table else list(contracts)
-    present = [contracts[name] for name in names if _rows(contracts[name])]
-    counts = _counts(present) if present else []
+    present = [contracts[name] for name in names if refused.held(contracts[name])]
+    use_utc()
+    if present:
+        with spark_session() as spark:
+            found = refused.counts(spark, present)
+    else:
+        found = []
     if as_json:
-        out.print_json(json.dumps(counts))
+        out.print_json(json.dumps([asdict(c) for c in found], default=str))
         return
-    if not counts:
+    if not found:
         out.print(f"No record of {names[0] if table else 'any table'} was refused.")
         return
-    lines = grid("table", "rule", "day", "records", right=("records",))
-    for c in counts:
-        lines.add_row(c["table"], c["rule"], c["day"] or "(no date)", f"{c['records']:,}")
-    show(lines)
+    refused.show_trends(found, lambda name: _newest(contracts[name]))
+    if table:
+        refused.show_days(found)
     for contract in present:
-        err.print(f"{contract.name}: {plural(_rows(contract), 'record')} refused. See them with: lakehouse quarantine show {contract.name}")
+        err.print(f"{contract.name}: {plural(refused.held(contract), 'record')} refused. See them with: lakehouse quarantine show {contract.name}")
 
 
-def _rows(contract: Contract) -> int:
-    """Refused records of a table; from file statistics."""
-    delta = metadata.open_table(contract.quarantine)
-    return sum(metadata.rows_by_partition(delta, None).values()) if delta is not None else 0
+def _newest(contract: Contract) -> date | None:
+    """The last Bronze day that has records."""
+    delta = metadata.open_table(contract.bronze)
+    days = metadata.rows_by_partition(delta, "_source_date") if delta is not None else {}
+    return max((d for d in days if d is not None), default=None)
 
 
-def _counts(contracts: list[Contract]) -> list[dict[str, Any]]:
-    use_utc()
-    parts = (
-        f"SELECT '{c.name}' AS table, rule, _source_date AS day, count(*) AS records "
-        f"FROM {c.quarantine.sql} LATERAL VIEW explode(_reasons) AS rule GROUP BY ALL"
-        for c in contracts
-    )
-    with spark_session() as spark:
-        rows = spark.sql(" UNION ALL ".join(f"({p})" for p in parts) + " ORDER BY 1, 4 DESC, 2, 3").collect()
-    return [{"table": r[0], "rule": r[1], "day": r[2].isoformat() if r[2] else None, "records": r[3]} for r in rows]
-
-
-@app.command("show", epilog="Example: lakehouse quarantine show sensor_reading --rule late --limit 5")
+@app.command(
+    "show",
+    epilog="Example: lakehouse quarantine show sensor_reading --rule late --limit 5\n\nExample: lakehouse quarantine show sensor_reading --export refused.csv",
+)
 def show_(  # noqa: PLR0913 - each is an option of the command
     table: Annotated[str, typer.Argument(help="The table's name.")],
     rule: Annotated[str | None, typer.Option("--rule", "-r", help="Only records that break this rule.")] = None,
     day: Annotated[
         str | None, typer.Option("--day", "-d", metavar="DAY", help="Only records of this Bronze day, YYYY-MM-DD; `none` for those without.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many records.")] = 10,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many records. Default: 10, and all for --export.")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write them to this file instead, .csv or .jsonl by its name.", dir_okay=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show refused records: every rule they break, the raw record, and where it came from."""
+    if export is not None and export.suffix not in _SUFFIXES:
+        raise typer.BadParameter(f"--export takes a file called {' or '.join(f'*{s}' for s in _SUFFIXES)}; {export.name} is neither.")
     contracts = load_contracts(settings().contracts)
     contract = contracts[known_table(table, contracts)]
-    _day(day)
-    if rule is not None:
-        _check_rule(contract, rule)
-    if not _rows(contract):
+    days = _days([day] if day else [])
+    if not refused.held(contract):
         out.print("[]" if as_json else f"No record of {contract.name} was refused.", markup=False)
         return
     use_utc()
     with spark_session() as spark:
-        found, total = _select(spark, contract, rule, day, limit)
+        found = refused.choose(spark.table(contract.quarantine.sql), rule, days)
+        if export is not None:
+            written = refused.export(found.limit(limit) if limit else found, export)
+            out.print(f"{plural(written, 'refused record')} of {contract.name}{_which(rule, day)}: {export}", markup=False)
+            return
+        most = limit or 10
+        rows = [refused.plain(row) for row in found.select(*refused.SHOWN).limit(most).collect()]
+        total = len(rows) if len(rows) < most else found.count()
+    if rule is not None and not total:
+        _check_rule(contract, rule)
     if as_json:
-        out.print_json(json.dumps(found))
+        out.print_json(json.dumps(rows))
         return
-    for record in found:
-        _print(contract, record)
-    rest = f"; the first {len(found):,} are above: --limit {total} for all" if total > len(found) else ""
+    for record in rows:
+        refused.show_record(contract, record)
+    rest = f"; the first {len(rows):,} are above: --limit {total} for all, or --export FILE" if total > len(rows) else ""
     err.print(f"{plural(total, 'refused record')} of {contract.name}{_which(rule, day)}{rest}.")
 
 
-def _day(text: str | None) -> date | None:
-    """The day asked for; None for any, and for `none`."""
-    try:
-        return date.fromisoformat(text) if text is not None and text != _NO_DAY else None
-    except ValueError:
-        raise typer.BadParameter(f"--day takes a day as YYYY-MM-DD, or none; {text!r} is neither.") from None
+@app.command(
+    "replay",
+    epilog="Example: lakehouse quarantine replay sensor_reading\n\nExample: lakehouse quarantine replay sensor_reading --rule value_in_range --day 2026-11-20",
+)
+def replay(
+    tables: Annotated[list[str] | None, typer.Argument(help="The tables. Default: all.", show_default=False)] = None,
+    rule: Annotated[str | None, typer.Option("--rule", "-r", help="Only records that broke this rule.")] = None,
+    day: Annotated[
+        list[str] | None, typer.Option("--day", "-d", metavar="DAY", help="Only records of this Bronze day, YYYY-MM-DD, or `none`; may be repeated.")
+    ] = None,
+) -> None:
+    """Judge refused records again, by the contract and transform of now: those that pass get into Silver as if they had been right the first time.
+
+    The others stay, with their present reasons. Gold follows. Safe to repeat, and to interrupt: the next run takes it up.
+    """
+    clock = Clock()
+    days = _days(day or [])
+    lake = read_lake().only(tables or [])
+    names = [name for name, contract in lake.contracts.items() if refused.held(contract)]
+    if not names:
+        out.print(f"No record of {', '.join(lake.contracts) if tables else 'any table'} was refused.")
+        return
+    outcome = _put_through(lake.only(names), rule, days, clock)
+    matched = _tell(lake.only(names), outcome)
+    if rule is not None and not matched and len(names) == 1:
+        _check_rule(lake.contracts[names[0]], rule)
+    raise typer.Exit(_conclude(outcome, clock))
+
+
+def _put_through(lake: Lake, rule: str | None, days: frozenset[Day] | None, clock: Clock) -> Outcome:
+    """One run: Silver and quarantine of these tables, and the marts that are made from them."""
+    from lakehouse.automation import run_tags, selection
+    from lakehouse.cli.runner import session
+    from lakehouse.cli.summary import Before, show_summary
+    from lakehouse.gold.progress import missing_sources
+    from lakehouse.pending import Due
+    from lakehouse.runs import REPLAY
+    from lakehouse.silver.plan import Again
+
+    before = Before.of(lake)
+    marts = tuple(m.name for m in lake.marts if m.materialized != "view" and not missing_sources(m))
+    work = Due(tuple(lake.contracts), marts, (), "")
+    keys = [key.path for key in selection(work, lake.contracts, lake.marts) if key.path[0] != "bronze"]
+    with session(_LOG, clock) as ready:
+        outcome = ready.run(keys, {**run_tags(work, lake.contracts), REPLAY: Again(rule, days).to_json()})
+    show_summary(lake, before, [outcome])
+    return outcome
+
+
+def _tell(lake: Lake, outcome: Outcome) -> int:
+    """What became of the records; returns how many were judged."""
+    judged = 0
+    for name in lake.contracts:
+        said = outcome.reported.get(f"silver/{name}", {})
+        again, still = (int(said.get(key, 0)) for key in ("judged_again", "still_refused"))
+        judged += again
+        if f"silver/{name}" in outcome.reported:
+            out.print(f"{name}: {plural(again, 'record')} judged again, {again - still:,} got in, {still:,} stay refused.")
+    return judged
+
+
+def _conclude(outcome: Outcome, clock: Clock) -> int:
+    from lakehouse.cli.summary import show_checks
+
+    for failure in outcome.failures:
+        failure.show(str(settings().home / "logs" / _LOG))
+    show_checks(outcome.checks)
+    rest = "" if outcome.good else ", with the problems above. What was committed stays; to take up the rest, run the same command again"
+    out.print(f"Done in {seconds(clock())}{rest}.")
+    return 0 if outcome.good else 1
+
+
+def _days(texts: list[str]) -> frozenset[Day] | None:
+    """The days asked for, `none` among them; None for any."""
+    found: set[Day] = set()
+    for text in texts:
+        try:
+            found.add(None if text == _NO_DAY else date.fromisoformat(text))
+        except ValueError:
+            raise typer.BadParameter(f"--day takes a day as YYYY-MM-DD, or none; {text!r} is neither.") from None
+    return frozenset(found) if found else None
 
 
 def _check_rule(contract: Contract, rule: str) -> None:
-    """A rule that the table can't have is a mistake, not an empty answer. Old rules may still be in the table, so others are looked up there."""
-    from lakehouse.contracts.mistakes import nearest
+    """Nothing broke a rule that the table does not have: a mistake, where a rule has a similar name."""
     from lakehouse.quality.rules import dispositions
 
     known = set(dispositions(contract))
@@ -119,39 +209,6 @@ def _check_rule(contract: Contract, rule: str) -> None:
         raise ContractError(
             f"{contract.name} has no rule {rule!r}. Did you mean {meant!r}?", next_step=f"See what was broken: lakehouse quarantine list {contract.name}"
         )
-
-
-def _select(spark: SparkSession, contract: Contract, rule: str | None, day: str | None, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The first records of the newest days, and how many there are."""
-    from pyspark.sql import functions as F
-
-    found = spark.table(contract.quarantine.sql)
-    if rule is not None:
-        found = found.where(F.array_contains("_reasons", rule))
-    if day is not None:
-        asked = _day(day)
-        found = found.where(F.col("_source_date").isNull() if asked is None else F.col("_source_date") == F.lit(asked))
-    order = (F.col("_source_date").desc_nulls_last(), "_source", "_source_position", "_payload")
-    rows = found.orderBy(*order).select("_reasons", "_disposition", "_payload", *_FACTS).limit(limit).collect()
-    total = len(rows) if len(rows) < limit else found.count()
-    return [{name: _plain(value) for name, value in row.asDict().items()} for row in rows], total
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    if value is None or isinstance(value, str | int | list):
-        return value
-    text = value.isoformat()
-    return f"{text}Z" if "T" in text else text
-
-
-def _print(contract: Contract, record: dict[str, Any]) -> None:
-    rules = {r.name: r.description for r in contract.rules}
-    at = f", row {record['_source_position']}" if record["_source_position"] is not None else ""
-    out.print(f"[bold]{escape(str(record['_source']))}[/bold]{at}  [dim]({record['_disposition']}, Bronze day {record['_source_date'] or 'none'})[/dim]")
-    for reason in record["_reasons"]:
-        told = rules.get(reason)
-        out.print(f"  [yellow]{escape(reason)}[/yellow]{f'  {escape(told)}' if told else ''}")
-    out.print(f"  {escape(record['_payload'])}" if record["_payload"] is not None else "  [dim](the content of a dropped record is not kept)[/dim]")
 
 
 def _which(rule: str | None, day: str | None) -> str:

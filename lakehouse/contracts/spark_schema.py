@@ -72,6 +72,7 @@ def quarantine_fields(contract: Contract) -> tuple[Field, ...]:
         _TIME,
         _DATE,
         _INGESTED,
+        Field("_record_hash", "bigint", "Hash of the raw record: with its origin, what it is found by in Bronze."),
         Field("_contract_version", "string", "Version of the contract that refused it."),
         Field("_quarantined_at", "timestamp", "When it was refused."),
     )

@@ -32,12 +32,21 @@ Position = int | str  # how far a source has been read: an offset, a cursor as t
 
 
 @dataclass(frozen=True)
+class Replay:
+    """One time that refused records were let in: its id, and the Bronze days that they came with."""
+
+    id: str
+    days: tuple[Day, ...]
+
+
+@dataclass(frozen=True)
 class Note:
     """What a commit says of itself (Delta's `userMetadata`): the progress of the table it belongs to.
 
     `consumed` maps a source table to its Delta table id and the version up to which this table holds it.
     `planned` is the version the writer planned from; `recordless` the source files that were read and held no record (path → size, milliseconds);
-    `positions` how far each part of a source has been read, where rows alone don't tell it (see `sources.protocol`).
+    `positions` how far each part of a source has been read, where rows alone don't tell it (see `sources.protocol`);
+    `replays` the last times that records moved from quarantine to Silver, oldest first: both tables tell the same, or one of them lacks something.
     """
 
     run: str
@@ -46,10 +55,11 @@ class Note:
     consumed: dict[str, tuple[str, int]] = field(default_factory=dict)
     recordless: dict[str, tuple[int, int]] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
+    replays: tuple[Replay, ...] = ()
 
     def to_json(self) -> str:
         """The note as the commit carries it."""
-        return json.dumps({"lakehouse": 1, **asdict(self)}, separators=(",", ":"), sort_keys=True)
+        return json.dumps({"lakehouse": 1, **asdict(self)}, separators=(",", ":"), sort_keys=True, default=str)  # a day is a date
 
     @staticmethod
     def parse(text: str | None) -> Note | None:
@@ -62,7 +72,8 @@ class Note:
             return None
         consumed = {table: (str(source), int(version)) for table, (source, version) in found.get("consumed", {}).items()}
         recordless = {path: (int(size), int(millis)) for path, (size, millis) in found.get("recordless", {}).items()}
-        return Note(str(found["run"]), str(found["contract"]), int(found["planned"]), consumed, recordless, dict(found.get("positions", {})))
+        replays = tuple(Replay(str(r["id"]), tuple(map(_day, r["days"]))) for r in found.get("replays", ()))
+        return Note(str(found["run"]), str(found["contract"]), int(found["planned"]), consumed, recordless, dict(found.get("positions", {})), replays)
 
 
 @dataclass(frozen=True)

@@ -112,17 +112,14 @@ def check_freshness(contract: Contract, table: DeltaTable, now: datetime | None 
     return Verdict("freshness", age <= contract.freshness, text, dg.AssetCheckSeverity.WARN, numbers)
 
 
-def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: str) -> Verdict:
-    """How many records were refused, and why."""
+def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: str, still: int = 0) -> Verdict:
+    """How many of the new records were refused, and why; `still`: how many that had been refused before are, put through again."""
     share = refused / total if total else 0.0
     severity = dg.AssetCheckSeverity.ERROR if share > MOST_REFUSED else dg.AssetCheckSeverity.WARN
     reasons = ", ".join(f"{rule} {n:,}" for rule, n in sorted(by_rule.items(), key=lambda i: -i[1])[:8])
-    text = (
-        f"{refused:,} of {total:,} records were refused ({share:.2%}): {reasons}. See them with: lakehouse quarantine show {table}"
-        if refused
-        else "None was refused."
-    )
-    return Verdict("row_rules", refused == 0, text, severity, {**by_rule, "refused": refused, "records": total})
+    said = [f"{refused:,} of {total:,} records were refused ({share:.2%})"] * bool(refused) + [f"{still:,} refused before still are"] * bool(still)
+    text = f"{'; '.join(said)}: {reasons}. See them with: lakehouse quarantine show {table}" if said else "None was refused."
+    return Verdict("row_rules", not said, text, severity, {**by_rule, "refused": refused + still, "records": total})
 
 
 def _plain(type_: str) -> str:

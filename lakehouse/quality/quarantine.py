@@ -35,6 +35,7 @@ def refused(judged: DataFrame, contract: Contract) -> DataFrame:
         "_source_position",
         "_source_time",
         "_ingested_at",
+        "_record_hash",
         F.lit(contract.version).alias("_contract_version"),
         F.current_timestamp().alias("_quarantined_at"),
         "_source_date",

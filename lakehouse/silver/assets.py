@@ -11,15 +11,17 @@ from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import rows_by_partition, state
 from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, silver_specs
 from lakehouse.resources import SparkEngine, TableMetadata
-from lakehouse.runs import asset_spec, column_lineage, daily, freshness, rebuilds_everything, report_partitions, requested_days
-from lakehouse.silver.build import increment, rebuild
+from lakehouse.runs import REPLAY, asset_spec, column_lineage, daily, freshness, rebuilds_everything, report_partitions, requested_days
+from lakehouse.silver.build import increment, put_through, rebuild
 from lakehouse.silver.columns import silver_lineage
 from lakehouse.silver.keys import KeyCount, count_keys
+from lakehouse.silver.plan import Again
 from lakehouse.silver.report import Built
 
 
 def silver_asset(contract: Contract) -> dg.AssetsDefinition:
-    """The assets of a Silver table and its quarantine. With partition keys: these dates are rebuilt; as an increment: what Bronze gained is applied."""
+    """The assets of a Silver table and its quarantine. With partition keys: these dates are rebuilt; as an increment: what Bronze gained is applied,
+    and, where the run says so, refused records are put through again."""
     silver = asset_spec(contract, contract.silver, contract.description, {"spark", "delta", "silver"}, (contract.bronze,))
     refused = f"Records of {contract.name} that were refused, with every reason, the raw record and where it came from."
     quarantine = asset_spec(contract, contract.quarantine, refused, {"spark", "delta"}, (contract.bronze,))
@@ -44,6 +46,8 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
         session = spark.spark_session
         if days is not None or (contract.event_date is None and rebuilds_everything(context)):
             built = rebuild(session, contract, days, context.run_id)
+        elif REPLAY in context.run.tags:
+            built = put_through(session, contract, Again.parse(context.run.tags[REPLAY]), context.run_id)
         else:
             built = increment(session, contract, context.run_id)
         for step in built.steps:
@@ -72,6 +76,8 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         "applied": sum(b.applied for b in built.balances),
         "superseded": sum(b.superseded for b in built.balances),
         "refused": sum(b.refused for b in built.balances),
+        "judged_again": sum(b.rows_in for b in built.balances if b.again),
+        "still_refused": sum(b.refused for b in built.balances if b.again),
         "conservation": dg.MetadataValue.json([{"bronze_day": str(b.day), **{k: getattr(b, k) for k in _COUNTS}} for b in built.balances]),
         "dates_touched": len(built.dates),
         "delta_version": table.version(),
@@ -114,7 +120,9 @@ def _conserved(built: Built) -> Verdict:
 
 
 def _refused(contract: Contract, built: Built) -> Verdict:
-    return check_refused(sum(b.refused for b in built.balances), sum(b.rows_in for b in built.balances), built.by_rule, contract.name)
+    first = [b for b in built.balances if not b.again]
+    still = sum(b.refused for b in built.balances if b.again)
+    return check_refused(sum(b.refused for b in first), sum(b.rows_in for b in first), built.by_rule, contract.name, still)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:

@@ -1,13 +1,13 @@
-"""Building Silver and its quarantine: the increment (what Bronze gained) and the rebuild (exactly these event dates).
+"""Building Silver and its quarantine: the increment (what Bronze gained), the rebuild (exactly these event dates), the replay (refused records again).
 
 One pass over the records: they are parsed, judged and kept; Silver, quarantine and the counts are all taken from that. Both tables carry their own progress.
-Not here: what a run has to do (`silver.plan`), what was counted (`silver.report`), Dagster (`silver.assets`).
+Not here: what a run has to do (`silver.plan`, `silver.replay`), what was counted (`silver.report`), Dagster (`silver.assets`).
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -26,11 +26,11 @@ from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.errors import DataError, WriteConflict
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
-from lakehouse.silver import history, report
+from lakehouse.silver import history, replay, report
 from lakehouse.silver.changes import DELETED
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
-from lakehouse.silver.plan import Plan, bronze_days, catch_up, rebuild_of
+from lakehouse.silver.plan import Again, Plan, among, bronze_days, catch_up, known, rebuild_of, remembered, torn
 from lakehouse.silver.report import Built, Counts, Merged
 from lakehouse.silver.scd import newer, winners
 
@@ -46,6 +46,16 @@ class Tables:
     silver: TableState
     quarantine: TableState
 
+    @property
+    def both(self) -> tuple[TableState, TableState]:
+        """What a run writes."""
+        return self.silver, self.quarantine
+
+    @property
+    def torn(self) -> frozenset[Day] | None:
+        """The Bronze days of replays that only one of both knows of; None when these can't be told."""
+        return torn(self.silver.note, self.quarantine.note)
+
 
 def silver_shape(contract: Contract) -> Shape:
     """The Silver table as the contract declares it."""
@@ -56,7 +66,7 @@ def silver_shape(contract: Contract) -> Shape:
 
 def increment(spark: SparkSession, contract: Contract, run: str) -> Built:
     """Bring Silver and quarantine to Bronze's newest version; each from its own progress. Raises `RowRuleFailed`, `WriteConflict`, `DataError`."""
-    return _until_committed(spark, contract, run, None)
+    return _until_committed(contract, lambda built: _catch_up(spark, contract, run, built))
 
 
 def rebuild(spark: SparkSession, contract: Contract, dates: Collection[date] | None, run: str) -> Built:
@@ -64,14 +74,22 @@ def rebuild(spark: SparkSession, contract: Contract, dates: Collection[date] | N
 
     Bronze days that were replaced since the last run are rebuilt in the same commit. Raises like `increment`.
     """
-    return _until_committed(spark, contract, run, frozenset(dates) if dates is not None and contract.event_date else frozenset())
+    wanted = frozenset(dates) if dates is not None and contract.event_date else frozenset()
+    return _until_committed(contract, lambda built: _rebuild(spark, contract, run, wanted, built))
 
 
-def _until_committed(spark: SparkSession, contract: Contract, run: str, wanted: frozenset[date] | None) -> Built:
-    built = Built(contract)
+def put_through(spark: SparkSession, contract: Contract, again: Again, run: str) -> Built:
+    """Judge these refused records again: those that pass get into Silver as an increment would bring them, the others stay with their reasons of now.
+
+    First everything else is brought up to date. Raises like `increment`.
+    """
+    return _until_committed(contract, lambda built: _replay(spark, contract, run, again, built))
+
+
+def _until_committed(contract: Contract, attempt: Callable[[Built], Built]) -> Built:
     for _ in range(ATTEMPTS):
         try:
-            return _catch_up(spark, contract, run, built) if wanted is None else _rebuild(spark, contract, run, wanted, built)
+            return attempt(Built(contract))
         except Overtaken:
             continue  # plan again from what the other run left
     raise WriteConflict(
@@ -93,36 +111,66 @@ def _catch_up(spark: SparkSession, contract: Contract, run: str, built: Built) -
     if report.current(contract):
         return built
     tables = _tables(spark, contract)
-    steps = [(target, catch_up(contract, target, tables.bronze)) for target in (tables.silver, tables.quarantine)]
+    steps = [(target, catch_up(contract, target, tables.bronze)) for target in tables.both]
     if steps[0][1] == steps[1][1]:
-        return _apply(spark, contract, run, steps[0][1], (tables.silver, tables.quarantine), built)
-    for target, plan in steps:  # they part only after a crash between two commits, or a RESTORE of one
-        built = _apply(spark, contract, run, plan, (target,), built)
-    return built
+        built = _apply(spark, contract, run, steps[0][1], tables.both, built)
+    else:  # only after a crash between two commits, or a RESTORE of one
+        for target, plan in steps:
+            built = _apply(spark, contract, run, plan, (target,), built)
+    return _mend(spark, contract, run, built)
+
+
+def _mend(spark: SparkSession, contract: Contract, run: str, built: Built) -> Built:
+    """Build anew what a replay has done to one of both tables only: the other was not reached, or has gone back."""
+    tables = _tables(spark, contract)
+    days = tables.torn
+    if days is not None and not days:
+        return built
+    until = _consumed(tables)
+    why, replays = "a replay is in one of both tables only", known(tables.silver.note, tables.quarantine.note)
+    plan = Plan("rebuild", tables.bronze.id, until, until, why=why, replays=replays)
+    return _apply(spark, contract, run, plan if days is None else rebuild_of(contract, plan, days), tables.both, built)
+
+
+def _consumed(tables: Tables) -> int:
+    """The Bronze version that both tables hold. Raises `Overtaken` when another run has moved one of them."""
+    versions = {target.consumed(tables.bronze) for target in tables.both}
+    version = versions.pop()
+    if versions or version is None:
+        raise Overtaken
+    return version
+
+
+def _replay(spark: SparkSession, contract: Contract, run: str, again: Again, built: Built) -> Built:
+    built = _catch_up(spark, contract, run, built)
+    tables = _tables(spark, contract)
+    consumed = _consumed(tables)
+    if tables.torn != frozenset():
+        raise Overtaken
+    plan = replay.plan_of(spark, contract, again, tables.quarantine, (tables.bronze.id, consumed))
+    return _apply(spark, contract, run, plan, tables.both, built) if plan else built
 
 
 def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozenset[date], built: Built) -> Built:
     tables = _tables(spark, contract)
-    both = (tables.silver, tables.quarantine)
-    plans = [catch_up(contract, target, tables.bronze) for target in both]
+    plans = [catch_up(contract, target, tables.bronze) for target in tables.both]
     if not wanted or contract.event_date is None:
-        return _apply(spark, contract, run, Plan("rebuild", tables.bronze.id, None, tables.bronze.version, why="asked for"), both, built)
-    if plans[0] != plans[1] or plans[0].step == "append":
+        return _apply(spark, contract, run, Plan("rebuild", tables.bronze.id, None, tables.bronze.version, why="asked for"), tables.both, built)
+    if plans[0] != plans[1] or plans[0].step == "append" or tables.torn != frozenset():
         built = _catch_up(spark, contract, run, built)
         tables = _tables(spark, contract)
-        both = (tables.silver, tables.quarantine)
-        plans = [catch_up(contract, target, tables.bronze) for target in both]
+        plans = [catch_up(contract, target, tables.bronze) for target in tables.both]
         if any(p.step == "append" for p in plans):
             raise Overtaken
     base = plans[0]
     if base.step == "rebuild" and base.after is not None:
         if base.dates is None or base.days is None:
-            return _apply(spark, contract, run, base, both, built)
+            return _apply(spark, contract, run, base, tables.both, built)
         plan = replace(base, dates=base.dates | wanted, days=base.days | wanted)
-        return _apply(spark, contract, run, plan, both, built)
+        return _apply(spark, contract, run, plan, tables.both, built)
     # A table that never consumed anything stays so: only these dates are promised. Else it is current, and stays so.
     plan = Plan("rebuild", tables.bronze.id, base.after, tables.bronze.version, frozenset(wanted), wanted, "asked for")
-    return _apply(spark, contract, run, plan, both, built)
+    return _apply(spark, contract, run, plan, tables.both, built)
 
 
 def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, targets: tuple[TableState, ...], built: Built) -> Built:
@@ -136,6 +184,13 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
     try:
         counts = Counts.of(scoped, contract)
         counts.raise_if_failed(contract)
+        if plan.chosen is not None:
+            replay.check_found(contract, plan.chosen, counts)
+            if not counts.accepted:  # Silver stays as it is
+                targets = tuple(t for t in targets if t.table == contract.quarantine)
+                built = built.and_then(report.refused_again(contract, plan, counts))
+            else:
+                plan = replace(plan, replays=remembered(plan, targets[0].note))
 
         def write(target: TableState) -> Built:
             one = _write_silver if target.table == contract.silver else _write_quarantine
@@ -165,17 +220,13 @@ def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
         # UTF-8, and so would make an increment accept what a rebuild refuses. Bronze files are plain Parquet (no deletion vectors, no column mapping).
         return rows_of(spark, contract.bronze, plan.files)
     rows = spark.sql(f"SELECT * FROM {contract.bronze.sql} VERSION AS OF {plan.until}")
+    if plan.chosen is not None:
+        refused = replay.marked(spark, contract, plan.chosen.again, plan.chosen.version).where("_again")
+        return replay.records_of(rows.where(among("_source_date", plan.days or ())), refused, contract)
     if plan.dates is None:
         return rows
     days: set[Day] = {*bronze_days(contract, plan.dates), *(plan.days or ())}
-    return rows.where(_among("_source_date", days))
-
-
-def _among(column: str, days: Collection[Day]) -> str:
-    """SQL: the column is one of these days; None is NULL."""
-    some = ", ".join(f"date'{d}'" for d in sorted(d for d in days if d is not None))
-    parts = [f"{column} in ({some})"] * bool(some) + [f"{column} is null"] * (None in days)
-    return f"({' or '.join(parts)})" if parts else "false"
+    return rows.where(among("_source_date", days))
 
 
 def _judged(contract: Contract, bronze: DataFrame) -> DataFrame:
@@ -191,7 +242,7 @@ def _in_scope(rows: DataFrame, contract: Contract, plan: Plan) -> DataFrame:
     """Of the days that were read: accepted rows of the plan's dates, refused rows of the plan's Bronze days."""
     if plan.dates is None or contract.event_date is None:
         return rows
-    accepted, refused = _among(contract.event_date, plan.dates), _among("_source_date", plan.days or ())
+    accepted, refused = among(contract.event_date, plan.dates), among("_source_date", plan.days or ())
     return rows.where(f"(_accepted and {accepted}) or (not _accepted and {refused})")
 
 
@@ -199,7 +250,12 @@ def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
     """What the commit will say. A rebuild of some dates of a table that never consumed anything promises nothing about the others."""
     whole = plan.step == "append" or plan.after is not None or plan.dates is None
     consumed = {str(contract.bronze): (plan.source, plan.until)} if whole else {}
-    return metadata.advanced(target.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, target.version, consumed)
+    note = metadata.advanced(target.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, target.version, consumed)
+    if plan.replays is not None:
+        return replace(note, replays=plan.replays)
+    if plan.step == "rebuild" and plan.dates is None:  # it holds whatever a replay has let in
+        return replace(note, replays=known(*(state.note if state else None for state in map(metadata.state, (contract.silver, contract.quarantine)))))
+    return note
 
 
 def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a holder class would only rename it
@@ -210,7 +266,7 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
     won = masked(won, contract)
     commit = Commit(spark, target, _note(contract, run, plan, target))
     dates = counts.dates if plan.step == "append" or plan.dates is None else plan.dates
-    where = _among(contract.event_date, dates) if contract.event_date else None
+    where = among(contract.event_date, dates) if contract.event_date else None
     with ThreadPoolExecutor(1) as meanwhile:
         superseded = meanwhile.submit(report.by_day, lost)
         if plan.step == "rebuild":
@@ -223,9 +279,8 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
         else:
             version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
             merged = report.applied_by_merge(spark, contract, won, where, version)
-        balances = report.balance(counts, merged, superseded.result())
-    step = f"{plan.step} to Bronze version {plan.until}" + (f" ({plan.why})" if plan.why else "")
-    return Built(contract, silver_version=version, steps=(step,), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule)
+        balances = report.balance(counts, merged, superseded.result(), again=plan.chosen is not None)
+    return Built(contract, silver_version=version, steps=(str(plan),), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule)
 
 
 def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:
@@ -244,7 +299,7 @@ def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, chan
 def _match(contract: Contract, dates: Collection[date]) -> str:
     """MERGE's condition, with the event dates as literals so that only their partitions are read."""
     keys = " and ".join(f"t.`{c}` = s.`{c}`" for c in contract.identity)
-    return f"{keys} and {_among(f't.`{contract.event_date}`', dates)}" if contract.event_date else keys
+    return f"{keys} and {among(f't.`{contract.event_date}`', dates)}" if contract.event_date else keys
 
 
 def _write_quarantine(  # noqa: PLR0913 - as above
@@ -254,6 +309,9 @@ def _write_quarantine(  # noqa: PLR0913 - as above
     refused = quarantine.refused(rows, contract)
     if not counts.refused:
         refused = spark.table(contract.quarantine.sql).limit(0)
-    days = _among("_source_date", plan.days) if plan.days is not None else None
+    if plan.chosen is not None:  # the day's other records stay as they are
+        days_rows = replay.marked(spark, contract, plan.chosen.again, plan.chosen.version).where(among("_source_date", plan.days or ()))
+        refused = refused.unionByName(days_rows.where("not _again").drop("_again"))
+    days = among("_source_date", plan.days) if plan.days is not None else None
     version = commit.append(refused) if plan.step == "append" else commit.replace(refused, days)
     return Built(contract, quarantine_version=version, days=(plan.days or frozenset()) | frozenset(counts.refused))

@@ -46,18 +46,32 @@ def _text(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> tupl
     texts = [(c, field(c.source_field or c.name, contract)) for c in contract.read_columns]
     # Dates and times are looked at several times. The trim, being a computation, keeps Spark from looking the field up anew each time.
     columns = [(F.trim(t) if c.type.startswith(("date", "time", "decimal")) else t).alias(f"_raw_{c.name}") for c, t in texts]
-    raw = fields.select("*", F.xxhash64("_payload").alias("_record_hash"), *columns)
+    raw = fields.select("*", record_hash(fields, contract).alias("_record_hash"), *columns)
     return raw, _text_problems(contract)
 
 
 def _typed_format(bronze: DataFrame, contract: Contract) -> tuple[DataFrame, list[tuple[str, Column]]]:
     """The source's own columns as `_raw_<column>`; the whole row as JSON in `_payload`."""
-    own = [f.name for f in bronze.schema.fields if not f.name.startswith("_")]
-    record = F.to_json(F.struct(*[F.col(f"`{c}`") for c in own]))
+    own = own_columns(bronze)
     texts = [(c, c.source_field or c.name) for c in contract.read_columns]
     columns = [(F.col(f"`{n}`") if n in own or (contract.feed and n in PLACES) else F.lit(None).cast(c.type)).alias(f"_raw_{c.name}") for c, n in texts]
-    raw = bronze.select(*_origin(bronze, contract), record.alias("_payload"), *columns)
-    return raw.withColumn("_record_hash", F.xxhash64("_payload")), [("malformed", F.lit(False))]
+    raw = bronze.select(*_origin(bronze, contract), record(bronze, contract).alias("_payload"), record_hash(bronze, contract).alias("_record_hash"), *columns)
+    return raw, [("malformed", F.lit(False))]
+
+
+def own_columns(bronze: DataFrame) -> list[str]:
+    """The columns that a typed source brought, without the platform's."""
+    return [f.name for f in bronze.schema.fields if not f.name.startswith("_")]
+
+
+def record(bronze: DataFrame, contract: Contract) -> Column:
+    """The raw record of a Bronze row as text."""
+    return F.col("_payload") if contract.source.is_text else F.to_json(F.struct(*[F.col(f"`{c}`") for c in own_columns(bronze)]))
+
+
+def record_hash(bronze: DataFrame, contract: Contract) -> Column:
+    """64 bits of the raw record: with its origin, what a row of Silver or quarantine is found by in Bronze."""
+    return F.xxhash64(record(bronze, contract))
 
 
 def _collect(checks: Sequence[tuple[str, Column]]) -> Column:

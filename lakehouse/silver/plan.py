@@ -1,11 +1,16 @@
 """What a Silver or quarantine table has to do to catch up with Bronze, decided from the tables' logs alone; no Spark job.
 
 An append-only stretch of Bronze is an increment. Whatever its appended files can't give is a rebuild of exactly what it concerns.
+
+A replay moves records from quarantine to Silver in two commits, and a table can go back alone (`RESTORE`). So both tables keep the last replays in their
+notes: where the notes differ, one table lacks what the other knows of, and the Bronze days of these replays are built anew in both.
 Not here: doing it (`silver.build`).
 """
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -13,9 +18,43 @@ from typing import Literal
 
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
-from lakehouse.engine.metadata import Day, TableState
+from lakehouse.engine.metadata import Day, Note, Replay, TableState
 
-Step = Literal["nothing", "append", "rebuild"]
+KEPT = 8  # replays that a note remembers: a table that goes back over more of them is built anew as a whole
+Step = Literal["nothing", "append", "rebuild", "replay"]
+
+
+@dataclass(frozen=True)
+class Again:
+    """Which refused records are judged again: those that broke this rule (None: any), of these Bronze days (None: all)."""
+
+    rule: str | None = None
+    days: frozenset[Day] | None = None
+
+    def to_json(self) -> str:
+        """As a run's tag carries it."""
+        days = sorted(self.days, key=str) if self.days is not None else None
+        return json.dumps({"rule": self.rule, "days": days}, default=str)
+
+    @staticmethod
+    def parse(text: str) -> Again:
+        """From a run's tag."""
+        found = json.loads(text)
+        days = found.get("days")
+        return Again(found.get("rule"), frozenset(date.fromisoformat(d) if d else None for d in days) if days is not None else None)
+
+    def __str__(self) -> str:
+        days = f" of {', '.join(str(d or 'no day') for d in sorted(self.days, key=str))}" if self.days is not None else ""
+        return f"records that broke {self.rule or 'any rule'}{days}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The records to judge again: how many they are, and in which version of the quarantine table they stand."""
+
+    again: Again
+    version: int
+    records: int
 
 
 @dataclass(frozen=True)
@@ -23,7 +62,7 @@ class Plan:
     """One step from Bronze version `after` (None: from nothing) to `until`.
 
     An append reads the data `files` that Bronze gained. A rebuild concerns the Bronze `days` and the event `dates`; None means all of them.
-    `why` is for people.
+    A replay concerns the `chosen` records of the Bronze `days`. `replays`, unless None: those that the tables know of afterwards. `why` is for people.
     """
 
     step: Step
@@ -34,6 +73,11 @@ class Plan:
     dates: frozenset[date] | None = None
     why: str = ""
     files: tuple[str, ...] = ()
+    chosen: Chosen | None = None
+    replays: tuple[Replay, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.step} to Bronze version {self.until}" + (f" ({self.why})" if self.why else "")
 
 
 def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan:
@@ -67,3 +111,30 @@ def bronze_days(contract: Contract, dates: Collection[date]) -> frozenset[date]:
     """The Bronze days that can hold records of these event dates."""
     reach = range(-1, contract.lateness_days + 1)
     return frozenset(d + timedelta(days=n) for d in dates for n in reach)
+
+
+def among(column: str, days: Collection[Day]) -> str:
+    """SQL: the column is one of these days; None is NULL."""
+    some = ", ".join(f"date'{d}'" for d in sorted(d for d in days if d is not None))
+    parts = [f"{column} in ({some})"] * bool(some) + [f"{column} is null"] * (None in days)
+    return f"({' or '.join(parts)})" if parts else "false"
+
+
+def remembered(plan: Plan, note: Note | None) -> tuple[Replay, ...]:
+    """The replays that are known once this one is done."""
+    done = Replay(uuid.uuid4().hex[:8], tuple(sorted(plan.days or (), key=str)))
+    return (*(note.replays if note else ()), done)[-KEPT:]
+
+
+def known(silver: Note | None, quarantine: Note | None) -> tuple[Replay, ...]:
+    """The replays that either table knows of."""
+    one, other = (note.replays if note else () for note in (silver, quarantine))
+    return tuple(dict.fromkeys((*one, *other)))[-KEPT:]
+
+
+def torn(silver: Note | None, quarantine: Note | None) -> frozenset[Day] | None:
+    """The Bronze days of replays that only one of both tables knows of; None when these can't be told any more."""
+    one, other = (set(note.replays) if note else set() for note in (silver, quarantine))
+    if one != other and not one & other and KEPT in (len(one), len(other)):
+        return None
+    return frozenset(day for replay in one ^ other for day in replay.days)

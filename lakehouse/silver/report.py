@@ -23,6 +23,7 @@ from lakehouse.engine.metadata import Day
 from lakehouse.errors import RowRuleFailed
 from lakehouse.quality.rules import dispositions
 from lakehouse.silver.history import changes_of
+from lakehouse.silver.plan import Plan, torn
 from lakehouse.silver.scd import order_columns
 
 K = TypeVar("K")
@@ -103,6 +104,7 @@ class Balance:
     superseded: int
     refused: int
     lost: int
+    again: bool = False  # of records that had been refused before
 
     @property
     def balanced(self) -> bool:
@@ -152,7 +154,7 @@ def current(contract: Contract) -> bool:
     bronze, silver, refused = (metadata.state(t) for t in (contract.bronze, contract.silver, contract.quarantine))
     if bronze is None or silver is None or refused is None:
         return False
-    return silver.holds(bronze) and refused.holds(bronze)
+    return silver.holds(bronze) and refused.holds(bronze) and torn(silver.note, refused.note) == frozenset()
 
 
 def by_day(rows: DataFrame) -> dict[Day, int]:
@@ -231,7 +233,13 @@ def _kept(kept: DataFrame, contract: Contract, batch: DataFrame) -> Merged:
     return Merged(dict(found["applied"]), dict(found["superseded"]), dict(found["lost"]))
 
 
-def balance(counts: Counts, merged: Merged, superseded: dict[Day, int]) -> tuple[Balance, ...]:
+def refused_again(contract: Contract, plan: Plan, counts: Counts) -> Built:
+    """What a replay did by which no record got into Silver."""
+    balances = balance(counts, Merged({}, {}, {}), {}, again=True)
+    return Built(contract, steps=(f"{plan}: none passes",), balances=balances, by_rule=counts.by_rule)
+
+
+def balance(counts: Counts, merged: Merged, superseded: dict[Day, int], *, again: bool = False) -> tuple[Balance, ...]:
     """The account of each Bronze day of a run."""
     days = sorted({*counts.accepted, *counts.refused}, key=lambda d: (d is not None, d))
     return tuple(
@@ -242,6 +250,7 @@ def balance(counts: Counts, merged: Merged, superseded: dict[Day, int]) -> tuple
             merged.superseded.get(day, 0) + superseded.get(day, 0),
             counts.refused.get(day, 0),
             merged.lost.get(day, 0),
+            again,
         )
         for day in days
     )

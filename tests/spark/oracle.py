@@ -23,8 +23,8 @@ class Truth:
     payloads: list[str] = field(default_factory=list)
 
 
-def truth_of(landing: Path, *, by_date: bool) -> Truth:
-    """Read every file below `landing`. By date: identity (id, event date), late and future rules; else: identity id."""
+def truth_of(landing: Path, *, by_date: bool, most: float = 100) -> Truth:
+    """Read every file below `landing`. By date: identity (id, event date), late and future rules, values up to `most`; else: identity id."""
     truth = Truth()
     for file in sorted(landing.rglob("*.json")):
         source = file.relative_to(landing).as_posix()
@@ -32,7 +32,7 @@ def truth_of(landing: Path, *, by_date: bool) -> Truth:
         for line in file.read_text().splitlines():
             truth.payloads.append(line)
             truth.per_day[bronze_day] += 1
-            row = _row(line, bronze_day, by_date)
+            row = _row(line, bronze_day, by_date, most)
             if row is None:
                 truth.refused.append((line, bronze_day))
                 continue
@@ -47,7 +47,7 @@ def _low(seq: int | None) -> float:
     return float("-inf") if seq is None else seq
 
 
-def _row(line: str, bronze_day: date, by_date: bool) -> tuple[tuple[str, date | None], int | None, float | None] | None:
+def _row(line: str, bronze_day: date, by_date: bool, most: float) -> tuple[tuple[str, date | None], int | None, float | None] | None:
     try:
         record: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -57,7 +57,7 @@ def _row(line: str, bronze_day: date, by_date: bool) -> tuple[tuple[str, date | 
     if not record.get("id") or not record.get("at"):
         return None
     value = record.get("value")
-    if value is not None and not -100 <= value <= 100:
+    if value is not None and not -100 <= value <= most:
         return None
     day = datetime.fromisoformat(record["at"].replace("Z", "+00:00")).date()
     if not bronze_day - LATENESS <= day <= bronze_day + timedelta(days=1):

@@ -62,7 +62,7 @@ def test_quarantine_keeps_the_record_its_reasons_and_its_origin(contract: Contra
     assert [(f.name, f.type) for f in quarantine_fields(contract)] == [
         ("_payload", "string"), ("_reasons", "array<string>"), ("_disposition", "string"), ("_event_date", "date"), ("_source", "string"),
         ("_source_position", "bigint"), ("_source_time", "timestamp"), ("_source_date", "date"), ("_ingested_at", "timestamp"),
-        ("_contract_version", "string"), ("_quarantined_at", "timestamp"),
+        ("_record_hash", "bigint"), ("_contract_version", "string"), ("_quarantined_at", "timestamp"),
     ]  # fmt: skip
     assert "COMMENT 'Every rule that the record breaks.'" in quarantine_ddl(contract)
 
