@@ -23,7 +23,7 @@ COMMANDS = {
     "backfill": "Rebuild many days under the running daemon, beside the sensors.",
     "status": "Show every table: rows, version, lag behind its source, freshness against its promise, refused records.",
     "query": "Ask the lake in SQL, read-only.",
-    "contract": "Check, show and draft data contracts.",
+    "contract": "Check, show and draft data contracts, and change them.",
     "quarantine": "See which records were refused, and why.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
     "services": "Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.",

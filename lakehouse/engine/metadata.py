@@ -7,6 +7,7 @@ Not here: anything that writes (`engine.delta`), and anything that reads data ro
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any, Self
@@ -74,6 +75,8 @@ class TableState:
     version: int
     transaction: int  # how many commits the platform made: the compare-and-swap token
     note: Note | None  # None: nothing recorded, or nothing that can be trusted
+    properties: Mapping[str, str] = field(default_factory=dict)
+    comment: str = ""
 
     def consumed(self, source: TableState) -> int | None:
         """The version of `source` that this table holds; None: start over (never consumed, or `source` was made anew)."""
@@ -117,8 +120,9 @@ def state(table: Table) -> TableState | None:
     delta = open_table(table)
     if delta is None:
         return None
-    note = _newest_note(delta)
-    return TableState(table, str(delta.metadata().id), delta.version(), delta.transaction_version(APP) or 0, note)
+    said = delta.metadata()
+    properties = {k: v for k, v in said.configuration.items() if v is not None}
+    return TableState(table, str(said.id), delta.version(), delta.transaction_version(APP) or 0, _newest_note(delta), properties, said.description or "")
 
 
 def _newest_note(delta: DeltaTable) -> Note | None:
