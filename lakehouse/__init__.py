@@ -10,6 +10,7 @@ The promises, one home each:
     contracts   a table, declared once
     engine      the one Spark application, and the only writers of Delta tables
     quality     row rules, checks, quarantine
+    governance  which contract a table was made by
     alerts      who is told what is wrong, once
 
 Vocabulary and entry points: tables, lineage, settings, errors, resources, runs, failures, pending, orphans, automation, definitions, cli.

@@ -3,6 +3,7 @@
     LakehouseError                 what happened · what state the data is in · which command is next
     ├── SettingsError              a setting is missing, misspelt or impossible
     ├── ContractError              a contract can't be read, breaks the standard or our profile
+    │   └── ContractChanged        a table was made by a contract that the present one breaks
     ├── SetupError                 Python, jars, checksums, disk: the installation itself
     ├── EngineError                the Spark application can't be started or reached
     │   └── QueryRefused           SQL that the read-only door does not take
@@ -36,6 +37,10 @@ class SettingsError(LakehouseError):
 
 class ContractError(LakehouseError):
     """A contract can't be read, or breaks the standard or the profile."""
+
+
+class ContractChanged(ContractError):
+    """A table was made by a contract that the present one breaks: a person decides."""
 
 
 class SetupError(LakehouseError):

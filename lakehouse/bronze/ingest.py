@@ -16,10 +16,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from lakehouse.contracts.model import Contract
+from lakehouse.contracts.recorded import properties
 from lakehouse.engine import metadata
-from lakehouse.engine.delta import Commit, Overtaken, Shape, ensure_table
+from lakehouse.engine.delta import Commit, Overtaken, ensure_table
 from lakehouse.engine.metadata import Day, Note, TableState
+from lakehouse.engine.shape import Shape
 from lakehouse.errors import SourceError, WriteConflict
+from lakehouse.governance.deployed import raise_if_broken
 from lakehouse.sources import source_of
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
 
@@ -57,7 +60,7 @@ def _union(*several: tuple[str, ...]) -> tuple[str, ...]:
 
 def shape(contract: Contract) -> Shape:
     """The Bronze table as it is made; typed formats add their own columns with the first write."""
-    return Shape(source_of(contract).fields, "_source_date", f"What arrived for {contract.name}, as it arrived.")
+    return Shape(source_of(contract).fields, "_source_date", f"What arrived for {contract.name}, as it arrived.", properties(contract))
 
 
 def pending(contract: Contract, *, full: bool = False, force: bool = False) -> Look:
@@ -70,11 +73,12 @@ def ingest(  # noqa: PLR0913 - the three switches of an increment are its interf
 ) -> Ingested:
     """Take in whatever is new, in commits of bounded size.
 
-    Parts that can't be read are named in the result; everything else is in. Raises `SourceError`, `WriteConflict`.
+    Parts that can't be read are named in the result; everything else is in. Raises `ContractChanged`, `SourceError`, `WriteConflict`.
     """
     source, total = source_of(contract), Ingested(None)
     for _ in range(ATTEMPTS):
         state = metadata.state(contract.bronze)
+        raise_if_broken(contract, state)
         look = source.look(state, full=full, force=force)
         total = total.seen(look)
         if not look.portions:
@@ -161,11 +165,12 @@ def _remember_recordless(spark: SparkSession, contract: Contract, run: str, port
 def rebuild(spark: SparkSession, contract: Contract, days: Collection[date], run: str, *, force: bool = False) -> Ingested:
     """Read exactly these days anew from the source and replace them in one commit.
 
-    Raises `SourceShrank` when the source no longer has what the table holds (unless `force`), `SourceError` when a part can't be read.
+    Raises `SourceShrank` when the source no longer has what the table holds (unless `force`), `SourceError` when a part can't be read, `ContractChanged`.
     """
     source, wanted = source_of(contract), frozenset(days)
     where = "_source_date in ({})".format(", ".join(f"date'{d}'" for d in sorted(wanted)))
     for _ in range(ATTEMPTS):
+        raise_if_broken(contract, metadata.state(contract.bronze))
         state = ensure_table(spark, contract.bronze, shape(contract))
         look = source.again(state, wanted, force=force)
         batch = look.portions[0].read(spark)

@@ -24,7 +24,7 @@ COMMANDS = {
     "status": "Show every table: rows, version, lag behind its source, freshness against its promise, refused records.",
     "lineage": "Show what columns are made of, from the source's field to the dashboard, and what is made of them.",
     "query": "Ask the lake in SQL, read-only.",
-    "contract": "Check, show and draft data contracts.",
+    "contract": "Check, show and draft data contracts, and change them.",
     "quarantine": "See which records were refused, and why; put them through again.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
     "services": "Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.",

@@ -1,4 +1,7 @@
-"""`lakehouse contract`: check contracts, show one, draft one from sample data, write the dbt sources. Not here: what is checked or drafted (`contracts`)."""
+"""`lakehouse contract`: check contracts, show one, draft one from sample data, write the dbt sources.
+
+Not here: what is checked or drafted (`contracts`), changes of contracts (`evolution`).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from lakehouse.cli import evolution
 from lakehouse.contracts.loader import Checked, check_file, check_together, contract_files, load_contracts
 from lakehouse.contracts.mistakes import Mistake, nearest
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import ContractError
 from lakehouse.settings import settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Check, show and draft data contracts.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Check, show and draft data contracts, and change them.")
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -162,3 +166,9 @@ def sources(check: Annotated[bool, typer.Option("--check", help="Write nothing; 
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(sources_yaml(contracts), "utf-8")
     out.print(f"{escape(_short(file))} {'written' if stale else 'is up to date'}: {len(contracts)} tables.", highlight=False)
+
+
+app.command(
+    epilog="Example: lakehouse contract plan\n\nExample: lakehouse contract plan customer\n\nExample: lakehouse contract plan --base origin/main --json"
+)(evolution.plan)
+app.command(epilog="Example: lakehouse contract apply customer\n\nExample: lakehouse contract apply customer --breaking")(evolution.apply)

@@ -12,7 +12,9 @@ from lakehouse.cli.lake import Lake, read_lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.selection import EVERYTHING, SELECTION_HELP, Chosen, Days, choose, days_asked, partition_range
 from lakehouse.cli.summary import Before, show_checks, show_summary
+from lakehouse.engine import metadata
 from lakehouse.errors import LakehouseError
+from lakehouse.governance.deployed import deployed, differences, raise_if_unannounced
 from lakehouse.settings import settings
 from lakehouse.tables import Layer, Table
 
@@ -90,6 +92,11 @@ def _recreate(ready: Session, lake: Lake, chosen: Chosen, selection: str, yes: b
     tables = [Table(layer, k.path[1]) for k in chosen.keys for layer in _REMADE if k.path[0] == layer]
     if not tables:
         raise typer.BadParameter(f"{', '.join(chosen.names())}: views, which every run makes anew.")
+    for table in (t for t in tables if t.layer == "silver"):
+        contract, state = lake.contracts[table.name], metadata.state(table)
+        old = deployed(contract, state)
+        if old:
+            raise_if_unannounced(old, contract, differences(contract, state))
     _confirm(tables, yes)
     _drop(ready, tables)
     return ready.run([k.path for k in chosen.keys], run_tags(Due((), (), (), ""), lake.contracts))

@@ -6,7 +6,7 @@ life of the process, by the file's content. Not here: what is checked (`standard
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,6 +63,11 @@ def check_file(file: Path) -> Checked:
     except OSError as error:
         return Checked(file, None, (Mistake(file, None, "", f"can't be read: {error.strerror or error}"),))
     return _check(file, content)
+
+
+def load_texts(texts: Mapping[Path, bytes]) -> dict[str, Contract]:
+    """The contracts that these files would hold with these contents, by name, sorted. Raises `ContractError` that lists every mistake."""
+    return _contracts([_check(file, content) for file, content in texts.items()])
 
 
 def check_together(checked: Iterable[Checked]) -> list[Checked]:

@@ -16,6 +16,7 @@ from lakehouse.tables import Table
 Kind = Literal["event", "entity"]
 OnFail = Literal["quarantine", "drop", "warn", "fail"]
 MaskPolicy = Literal["sha256", "redact", "null"]
+Bound = int | float | str | None  # of a number; of a date or time as ISO text
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Column:
     format: str | None = None  # pattern of dates and times in the source, as Spark's to_timestamp takes it
     enum: tuple[str, ...] = ()
     pattern: str | None = None
-    minimum: float | str | None = None
-    maximum: float | str | None = None
-    exclusive_minimum: float | str | None = None
-    exclusive_maximum: float | str | None = None
+    minimum: Bound = None
+    maximum: Bound = None
+    exclusive_minimum: Bound = None
+    exclusive_maximum: Bound = None
     min_length: int | None = None
     max_length: int | None = None
     on_fail: OnFail = "quarantine"  # of the rules that follow from this column's own declaration

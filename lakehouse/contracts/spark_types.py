@@ -74,6 +74,26 @@ def misfit(logical: str, spark_type: str) -> str | None:
     return None
 
 
+_DIGITS = {"tinyint": 10, "smallint": 10, "int": 10, "bigint": 20}  # before the point, as Delta asks for
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)\Z")
+
+
+def widens(old: str, new: str) -> bool:
+    """Whether every value of one type is one of another, which a stored column can become without being written anew.
+
+    Source: https://docs.delta.io/delta-type-widening/ (dates are left out: they would become times without a zone). Nested types are not widened.
+    """
+    wide, narrow = _DECIMAL.match(new), _DECIMAL.match(old)
+    if wide and narrow:
+        scale = int(wide[2]) - int(narrow[2])
+        return old != new and int(wide[1]) - int(narrow[1]) >= scale >= 0
+    if wide:
+        return old in _DIGITS and int(wide[1]) - int(wide[2]) >= _DIGITS[old]
+    if new == "double":
+        return old in ("float", "tinyint", "smallint", "int")
+    return old in _WHOLE and new in _WHOLE and _WHOLE.index(old) < _WHOLE.index(new)
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text, self.next = text, 0

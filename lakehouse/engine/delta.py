@@ -17,6 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import APP, Note, TableState
+from lakehouse.engine.shape import Shape, alterations, creation
 from lakehouse.errors import DataError
 from lakehouse.settings import settings
 from lakehouse.tables import Field, Table
@@ -29,17 +30,8 @@ class Overtaken(Exception):  # noqa: N818 - not an error: the caller plans again
     """Another run committed first; nothing was written."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What a table looks like: columns in order, partition column, comment."""
-
-    fields: tuple[Field, ...]
-    partition: str | None = None
-    comment: str = ""
-
-
 def ensure_table(spark: SparkSession, table: Table, shape: Shape) -> TableState:
-    """The table's state, after creating it or adding the columns it lacks. Raises `DataError` when a column has another type."""
+    """The table's state, after creating it or making it what the shape says. Raises `DataError` when a column has a type that can't become its new one."""
     found = metadata.state(table)
     if found is None:
         _create(spark, table, shape)
@@ -49,16 +41,11 @@ def ensure_table(spark: SparkSession, table: Table, shape: Shape) -> TableState:
         return found
     if not spark.catalog.tableExists(f"{table.layer}.{table.name}"):
         _register(spark, table)
-    return found if not _evolve(spark, table, shape) else (metadata.state(table) or found)
+    return found if not _evolve(spark, found, shape) else (metadata.state(table) or found)
 
 
 def _create(spark: SparkSession, table: Table, shape: Shape) -> None:
-    columns = ", ".join(f.ddl for f in shape.fields)
-    comment = shape.comment.replace("\\", "\\\\").replace("'", "\\'")
-    partition = f" PARTITIONED BY (`{shape.partition}`)" if shape.partition else ""
-    statement = (
-        f"CREATE TABLE IF NOT EXISTS {table.sql} ({columns}) USING delta{partition} LOCATION '{table.location(settings().warehouse)}' COMMENT '{comment}'"
-    )
+    statement = creation(table, shape, table.location(settings().warehouse))
     try:
         spark.sql(statement).collect()
     except PySparkException as error:
@@ -85,23 +72,14 @@ def _register(spark: SparkSession, table: Table) -> None:
     spark.sql(f"CREATE TABLE IF NOT EXISTS {table.sql} USING delta LOCATION '{table.location(settings().warehouse)}'").collect()
 
 
-def _evolve(spark: SparkSession, table: Table, shape: Shape) -> bool:
-    """Add the columns that the shape has and the table lacks. Raises `DataError` when one has another type."""
-    have = {f.name.lower(): f.dataType.simpleString() for f in spark.table(table.sql).schema.fields}
-    missing = [f for f in shape.fields if f.name.lower() not in have]
-    changed = [(f, have[f.name.lower()]) for f in shape.fields if f.name.lower() in have and _plain(f.type) != _plain(have[f.name.lower()])]
-    delta = metadata.open_table(table)
-    parts = delta.metadata().partition_columns if delta is not None else []
-    if changed or parts != [p for p in (shape.partition,) if p]:
-        differences = ", ".join(f"{f.name} is {old} and should be {f.type}" for f, old in changed) or f"it is partitioned by {parts or 'nothing'}"
-        raise DataError(
-            f"{table} can't take the shape its contract declares: {differences}.",
-            state=f"{table} is unchanged.",
-            next_step=f"To build it anew from the layer before it: lakehouse materialize {table.layer}/{table.name} --recreate",
-        )
-    if missing:
-        spark.sql(f"ALTER TABLE {table.sql} ADD COLUMNS ({', '.join(f.ddl for f in missing)})").collect()
-    return bool(missing)
+def _evolve(spark: SparkSession, found: TableState, shape: Shape) -> bool:
+    """Make the table what the shape says, where Delta can without writing data; returns whether it was not. Raises `DataError` where it can't."""
+    have = [Field(f.name, f.dataType.simpleString(), (f.metadata or {}).get("comment", "")) for f in spark.table(found.table.sql).schema.fields]
+    delta = metadata.open_table(found.table)
+    statements = alterations(found, have, shape, delta.metadata().partition_columns if delta is not None else [])
+    for statement in statements:
+        spark.sql(statement).collect()
+    return bool(statements)
 
 
 def rows_of(spark: SparkSession, table: Table, files: Collection[str]) -> DataFrame:
@@ -110,14 +88,6 @@ def rows_of(spark: SparkSession, table: Table, files: Collection[str]) -> DataFr
     if not files:
         return held.limit(0)
     return spark.read.schema(held.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in files])
-
-
-_SYNONYMS = {"integer": "int", "long": "bigint", "short": "smallint", "byte": "tinyint", "real": "float", "dec": "decimal", "numeric": "decimal"}
-
-
-def _plain(type_: str) -> str:
-    text = type_.lower().replace(" ", "")
-    return _SYNONYMS.get(text, text)
 
 
 @dataclass(frozen=True)
@@ -168,7 +138,8 @@ class Commit:
         try:
             yield
         except PySparkException as error:
-            if metadata.last_run(self.planned.table) != self.note.run and "Concurrent" in f"{type(error).__name__}{error}":
+            told = f"{type(error).__name__}{error}"
+            if metadata.last_run(self.planned.table) != self.note.run and ("Concurrent" in told or "DELTA_METADATA_CHANGED" in told):
                 raise Overtaken from error
             raise
 

@@ -7,6 +7,7 @@ Not here: anything that writes (`engine.delta`), and anything that reads data ro
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any, Self
@@ -86,6 +87,8 @@ class TableState:
     transaction: int  # how many commits the platform made: the compare-and-swap token
     note: Note | None  # None: nothing recorded, or nothing that can be trusted
     data: int = -1  # the newest version that changed rows: what keeps a table in order comes after it and changes none
+    properties: Mapping[str, str] = field(default_factory=dict)
+    comment: str = ""
 
     def holds(self, source: TableState) -> bool:
         """Whether this table holds all rows of `source`."""
@@ -134,8 +137,10 @@ def state(table: Table) -> TableState | None:
     delta = open_table(table)
     if delta is None:
         return None
-    note = _newest_note(delta)
-    return TableState(table, str(delta.metadata().id), delta.version(), delta.transaction_version(APP) or 0, note, _newest_data(delta))
+    said = delta.metadata()
+    properties = {k: v for k, v in said.configuration.items() if v is not None}
+    own = (_newest_note(delta), _newest_data(delta), properties, said.description or "")
+    return TableState(table, str(said.id), delta.version(), delta.transaction_version(APP) or 0, *own)
 
 
 def _newest_data(delta: DeltaTable) -> int:

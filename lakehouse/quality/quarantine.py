@@ -9,14 +9,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
+from lakehouse.contracts.recorded import properties
 from lakehouse.contracts.spark_schema import quarantine_fields
-from lakehouse.engine.delta import Shape
+from lakehouse.engine.shape import Shape
 from lakehouse.quality.rules import dispositions
 
 
 def shape(contract: Contract) -> Shape:
     """The quarantine table, partitioned by Bronze day: quarantine is a function of the Bronze day."""
-    return Shape(quarantine_fields(contract), "_source_date", f"Records of {contract.name} that were refused, with every reason.")
+    comment = f"Records of {contract.name} that were refused, with every reason."
+    return Shape(quarantine_fields(contract), "_source_date", comment, properties(contract))
 
 
 def refused(judged: DataFrame, contract: Contract) -> DataFrame:

@@ -19,11 +19,15 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from lakehouse.contracts.model import Contract
+from lakehouse.contracts.recorded import properties
 from lakehouse.contracts.spark_schema import silver_fields
+from lakehouse.contracts.spark_types import widens
 from lakehouse.engine import metadata
-from lakehouse.engine.delta import Commit, Overtaken, Shape, ensure_table, rows_of
+from lakehouse.engine.delta import Commit, Overtaken, ensure_table, rows_of
 from lakehouse.engine.metadata import Day, Note, TableState
+from lakehouse.engine.shape import Shape
 from lakehouse.errors import DataError, WriteConflict
+from lakehouse.governance.deployed import raise_if_broken
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
 from lakehouse.silver import history, replay, report
@@ -61,11 +65,15 @@ def silver_shape(contract: Contract) -> Shape:
     """The Silver table as the contract declares it."""
     # The rules keep NULLs out; a NOT NULL in the table would turn every loosening of a contract into an ALTER.
     fields = tuple(replace(f, nullable=True) for f in silver_fields(contract))
-    return Shape(fields, "is_current" if contract.scd == 2 else contract.event_date, contract.description)
+    partition = "is_current" if contract.scd == 2 else contract.event_date
+    return Shape(fields, partition, contract.description, properties(contract), widens)
 
 
 def increment(spark: SparkSession, contract: Contract, run: str) -> Built:
-    """Bring Silver and quarantine to Bronze's newest version; each from its own progress. Raises `RowRuleFailed`, `WriteConflict`, `DataError`."""
+    """Bring Silver and quarantine to Bronze's newest version; each from its own progress.
+
+    Raises `ContractChanged`, `RowRuleFailed`, `WriteConflict`, `DataError`.
+    """
     return _until_committed(contract, lambda built: _catch_up(spark, contract, run, built))
 
 
@@ -103,6 +111,7 @@ def _tables(spark: SparkSession, contract: Contract) -> Tables:
     bronze = metadata.state(contract.bronze)
     if bronze is None:
         raise DataError(f"{contract.bronze} does not exist yet.", state=f"{contract.silver} is unchanged.", next_step=f"lakehouse sync {contract.name}")
+    raise_if_broken(contract, metadata.state(contract.silver))
     silver = ensure_table(spark, contract.silver, silver_shape(contract))
     return Tables(bronze, silver, ensure_table(spark, contract.quarantine, quarantine.shape(contract)))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.contracts.spark_types import misfit, parse_type
+from lakehouse.contracts.spark_types import misfit, parse_type, widens
 
 SIMPLE = st.sampled_from(["boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string", "binary", "date", "timestamp", "decimal(38,18)"])
 TYPES = st.recursive(
@@ -77,3 +77,19 @@ def test_logical_types_name_what_can_hold_them() -> None:
     assert misfit("integer", "decimal(10,0)") is None
     assert "decimal places" in (misfit("integer", "decimal(10,2)") or "")
     assert "Allowed: timestamp" in (misfit("timestamp", "string") or "")
+
+
+WIDER = [
+    ("tinyint", "smallint"), ("tinyint", "bigint"), ("int", "bigint"), ("float", "double"), ("int", "double"), ("int", "decimal(10,0)"),
+    ("int", "decimal(12,2)"), ("bigint", "decimal(20,0)"), ("decimal(10,2)", "decimal(12,2)"), ("decimal(10,2)", "decimal(12,4)"),
+]  # fmt: skip
+NARROWER = [
+    ("bigint", "int"), ("bigint", "double"), ("bigint", "decimal(19,0)"), ("int", "decimal(10,2)"), ("double", "float"), ("int", "string"),
+    ("decimal(10,2)", "decimal(12,5)"), ("decimal(10,2)", "decimal(10,3)"), ("decimal(10,2)", "decimal(9,2)"), ("decimal(10,2)", "decimal(10,1)"),
+    ("date", "timestamp"), ("array<int>", "array<bigint>"), ("int", "int"), ("decimal(10,2)", "decimal(10,2)"), ("boolean", "int"), ("float", "decimal(38,0)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "wide"), [*((*p, True) for p in WIDER), *((*p, False) for p in NARROWER)])
+def test_a_type_widens_where_no_value_can_be_lost(old: str, new: str, wide: bool) -> None:
+    assert widens(old, new) is wide

@@ -1,0 +1,169 @@
+"""What a change of contracts would do, worked out before anything is done: from contracts, the tables' logs and dbt's manifest; no Spark, nothing is written.
+
+Not here: what differs (`contracts.compare`), showing it (`evolution`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from lakehouse.contracts.change import Change, Level, announces, next_version, required
+from lakehouse.contracts.compare import compare
+from lakehouse.contracts.model import Contract
+from lakehouse.engine import metadata
+from lakehouse.gold.downstream import Touched, touched
+from lakehouse.governance.deployed import deployed
+from lakehouse.silver.plan import bronze_days
+from lakehouse.tables import Table
+
+State = Literal["new", "unrecorded", "same", "changed", "gone"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What becomes stale: the days (None: the table has none), the rows that are made anew, and the Bronze records that are read for it."""
+
+    days: tuple[date, ...] | None
+    rows: int
+    records: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One table. `old` is what the contract is compared with: the one deployed, or the one at a git ref; `new` is None where there is none any more."""
+
+    name: str
+    old: Contract | None
+    new: Contract | None
+    state: State
+    changes: tuple[Change, ...] = ()
+    stale: Rows | None = None
+    touched: Touched = field(default_factory=Touched)
+    mart_rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Level | None:
+        """The part of the version that has to grow."""
+        return "major" if self.state == "gone" else required(self.changes)
+
+    @property
+    def announced(self) -> bool:
+        """Whether the contract's version says what changes."""
+        return self.state != "gone" and (not self.old or not self.new or announces(self.old.version, self.new.version, self.level))
+
+    @property
+    def breaks_unannounced(self) -> bool:
+        """Whether readers would be broken without having been told."""
+        return self.level == "major" and not self.announced
+
+    @property
+    def needs(self) -> str | None:
+        """The least version that says what changes; None where the contract's own does."""
+        return next_version(self.old.version, self.level) if self.old and self.level and not self.announced else None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What to do next, in order."""
+        return tuple(_steps(self))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        stale = self.stale and {"days": None if self.stale.days is None else [d.isoformat() for d in self.stale.days], "rows": self.stale.rows}
+        return {
+            "table": self.name,
+            "state": self.state,
+            "old_version": self.old.version if self.old else None,
+            "version": self.new.version if self.new else None,
+            "changes": [{**asdict(c), "level": c.level} for c in self.changes],
+            "level": self.level,
+            "announced": self.announced,
+            "breaks_unannounced": self.breaks_unannounced,
+            "needs_version": self.needs,
+            "stale": {**stale, "records": self.stale.records} if stale and self.stale else None,
+            "touched": {"models": list(self.touched.models), "exposures": list(self.touched.exposures)},
+            "mart_rows": dict(self.mart_rows),
+            "next": list(self.steps),
+        }
+
+
+def against_deployed(contracts: Mapping[str, Contract], manifest: Path | None) -> list[Planned]:
+    """Contracts against what their tables were made by."""
+    return [_deployed(contract, manifest) for contract in contracts.values()]
+
+
+def against(base: Mapping[str, Contract], contracts: Mapping[str, Contract], manifest: Path | None) -> list[Planned]:
+    """Contracts against other ones, tables that are new or gone among them."""
+    found = []
+    for name in sorted({*base, *contracts}):
+        old, new = base.get(name), contracts.get(name)
+        if old is None or new is None:
+            found.append(Planned(name, old, new, "new" if old is None else "gone", touched=_downstream(name, manifest, ("*",)) if old else Touched()))
+        else:
+            found.append(_changed(old, new, manifest))
+    return found
+
+
+def _deployed(contract: Contract, manifest: Path | None) -> Planned:
+    state = metadata.state(contract.silver)
+    if state is None:
+        return Planned(contract.name, None, contract, "new")
+    old = deployed(contract, state)
+    return _changed(old, contract, manifest) if old else Planned(contract.name, None, contract, "unrecorded")
+
+
+def _changed(old: Contract, new: Contract, manifest: Path | None) -> Planned:
+    changes = compare(old, new)
+    if not changes:
+        return Planned(new.name, old, new, "same")
+    for_rows = [c for c in changes if not c.textual]
+    named = {c.subject for c in for_rows} & {c.name for c in (*old.columns, *new.columns)}
+    columns = {c.subject for c in for_rows if c.subject in named} | ({"*"} if any(c.subject not in named for c in for_rows) else set())
+    below = _downstream(new.name, manifest, columns)
+    return Planned(new.name, old, new, "changed", changes, _stale(old, new, changes), below, dict(_mart_rows(below)))
+
+
+def _stale(old: Contract, new: Contract, changes: tuple[Change, ...]) -> Rows | None:
+    """What has to be made again: of an event table its days, from the Bronze days that can hold their records."""
+    redo = {c.redo for c in changes}
+    delta, bronze = metadata.open_table(new.silver), metadata.open_table(new.bronze)
+    if not redo & {"rows", "table"} or delta is None or bronze is None:
+        return None
+    records = metadata.rows_by_partition(bronze, "_source_date")
+    if old.event_date is None or new.event_date is None or "table" in redo:
+        return Rows(None, sum(metadata.rows_by_partition(delta, None).values()), sum(records.values()))
+    rows = metadata.rows_by_partition(delta, old.event_date)
+    days = sorted(d for d, n in rows.items() if d is not None and n)
+    return Rows(tuple(days), sum(rows.values()), sum(records.get(d, 0) for d in bronze_days(new, days)))
+
+
+def _downstream(name: str, manifest: Path | None, columns: tuple[str, ...] | set[str]) -> Touched:
+    return touched(manifest, name, columns) if manifest else Touched()
+
+
+def _mart_rows(below: Touched) -> Iterator[tuple[str, int]]:
+    """The rows of the marts that are tables."""
+    for model in below.models:
+        delta = metadata.open_table(Table("gold", model.rpartition(".")[2])) if model.startswith("gold.") else None
+        if delta is not None:
+            yield model, sum(metadata.rows_by_partition(delta, None).values())
+
+
+def _steps(plan: Planned) -> Iterator[str]:
+    if plan.old is None or plan.new is None or plan.state == "same":
+        return
+    redo = {c.redo for c in plan.changes}
+    if plan.needs:
+        yield f"make the version {plan.needs} in {plan.new.file}"
+    if "source" in redo:
+        yield "declare a table of another name beside it: docs/changing-a-contract.md"
+        return
+    if "table" in redo:
+        yield f"lakehouse materialize silver/{plan.name} --recreate"
+        return
+    yield f"lakehouse contract apply {plan.name}" + (" --breaking" if plan.level == "major" else "")
+    if plan.stale and plan.stale.rows:
+        yield f"lakehouse backfill silver/{plan.name}+ --from {plan.new.start} --only stale" if plan.stale.days else f"lakehouse materialize silver/{plan.name}"
