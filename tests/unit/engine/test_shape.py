@@ -15,7 +15,7 @@ FIELDS = (Field("id", "string", "It's the key."), Field("n", "integer"), Field("
 
 
 def found(**properties: str) -> TableState:
-    return TableState(T, "id", 3, 1, None, properties, "Things.")
+    return TableState(T, "id", 3, 1, None, 3, properties, "Things.")
 
 
 def test_a_table_is_made_with_its_comments_partition_and_properties() -> None:
