@@ -20,6 +20,7 @@ def test_only_the_settings_read_the_environment() -> None:
         "settings.py",
         "engine/process.py",
         "engine/session.py",
+        "engine/training.py",
         "gold/dbt.py",
         "cli/instance.py",
         "services/background.py",
