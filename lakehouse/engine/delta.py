@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 from pyspark.errors import PySparkException
@@ -125,8 +126,8 @@ class Commit:
         settings_ = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
         names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)
         sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
-        with self._swap(), _conf(self.spark, settings_):
-            self.spark.sql(
+        with self._swap(), _session_with(self.spark, settings_) as session:
+            session.sql(
                 f"MERGE INTO {self.planned.table.sql} t USING {view} s ON {on} "
                 + (f"WHEN MATCHED AND {gone} THEN DELETE " if gone != "false" else "")
                 + f"WHEN MATCHED AND {newer} THEN UPDATE SET {sets} WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
@@ -152,12 +153,14 @@ class Commit:
 
 
 @contextmanager
-def _conf(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
-    """Session settings for one statement; MERGE takes its transaction from there."""
-    for key, value in values.items():
-        spark.conf.set(key, value)
+def _session_with(spark: SparkSession, values: dict[str, str]) -> Iterator[SparkSession]:
+    """A copy of the session, with its views, that has these settings too: a MERGE takes its transaction from there, and so would every other write
+    that goes on in the session meanwhile."""
+    session: Any = spark.cloneSession()  # type: ignore[attr-defined]  # Connect's
+    session.release_session_on_close = True  # a copy lacks what its `stop` looks at; drop once PySpark gives it
     try:
-        yield
+        for key, value in values.items():
+            session.conf.set(key, value)
+        yield session
     finally:
-        for key in values:
-            spark.conf.unset(key)
+        session.stop()
