@@ -50,7 +50,8 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
         if look.portions or (metadata.state(contract.bronze) is not None and not current(contract)):
             tables.append(contract.name)
             days |= {day for day in look.days if day is not None}
-            seen.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden))
+            awaited = [str(metadata.state(parent.silver)) for _, parent in contract.waiting_columns]
+            seen.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden, *awaited))
     models = [m for m in marts if m.materialized != "view" and (m.sources & set(tables) or behind(m)) and _ready(m, tables)]
     seen += [(m.name, str(metadata.state(m.table))) for m in models]
     return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(seen).encode()).hexdigest()[:16], tuple(problems))

@@ -42,11 +42,13 @@ def rebuilds_everything(context: dg.AssetExecutionContext) -> bool:
     return context.run.tags.get(MODE) != INCREMENTAL
 
 
-def asset_spec(contract: Contract, table: Table, description: str, kinds: set[str], deps: tuple[Table, ...] = ()) -> dg.AssetSpec:
-    """What Dagster shows of a contract's table."""
+def asset_spec(  # noqa: PLR0913 - what there is to tell of a table
+    contract: Contract, table: Table, description: str, kinds: set[str], deps: tuple[Table, ...] = (), awaited: tuple[Table, ...] = ()
+) -> dg.AssetSpec:
+    """What Dagster shows of a contract's table. `awaited`: tables whose rows it waits for, on whatever day they come."""
     return dg.AssetSpec(
         table.key,
-        deps=[dg.AssetDep(t.key) for t in deps],
+        deps=[*(dg.AssetDep(t.key) for t in deps), *(dg.AssetDep(t.key, partition_mapping=dg.AllPartitionMapping()) for t in awaited)],
         description=description,
         group_name=contract.domain,
         owners=[o for o in contract.owners if "@" in o or o.startswith("team:")],

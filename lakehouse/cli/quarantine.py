@@ -103,7 +103,8 @@ def show_(  # noqa: PLR0913 - each is an option of the command
             out.print(f"{plural(written, 'refused record')} of {contract.name}{_which(rule, day)}: {export}", markup=False)
             return
         most = limit or 10
-        rows = [refused.plain(row) for row in found.select(*refused.SHOWN).limit(most).collect()]
+        columns = refused.SHOWN + (refused.WAITING if refused.waits(contract) else ())
+        rows = [refused.plain(row) for row in found.select(*columns).limit(most).collect()]
         total = len(rows) if len(rows) < most else found.count()
     if rule is not None and not total:
         _check_rule(contract, rule)
@@ -139,7 +140,7 @@ def replay(
         out.print(f"No record of {', '.join(lake.contracts) if tables else 'any table'} was refused.")
         return
     outcome = _put_through(lake.only(names), rule, days, clock)
-    matched = _tell(lake.only(names), outcome)
+    matched = _tell(lake.only(names), outcome, _which(rule, *(day or ())))
     if rule is not None and not matched and len(names) == 1:
         _check_rule(lake.contracts[names[0]], rule)
     raise typer.Exit(_conclude(outcome, clock))
@@ -165,7 +166,7 @@ def _put_through(lake: Lake, rule: str | None, days: frozenset[Day] | None, cloc
     return outcome
 
 
-def _tell(lake: Lake, outcome: Outcome) -> int:
+def _tell(lake: Lake, outcome: Outcome, which: str) -> int:
     """What became of the records; returns how many were judged."""
     judged = 0
     for name in lake.contracts:
@@ -173,7 +174,8 @@ def _tell(lake: Lake, outcome: Outcome) -> int:
         again, still = (int(said.get(key, 0)) for key in ("judged_again", "still_refused"))
         judged += again
         if f"silver/{name}" in outcome.reported:
-            out.print(f"{name}: {plural(again, 'record')} judged again, {again - still:,} got in, {still:,} stay refused.")
+            became = f"{plural(again, 'record')} judged again, {again - still:,} got in, {still:,} stay refused"
+            out.print(f"{name}: {became if again else f'no refused record{which}'}.", markup=False)
     return judged
 
 
@@ -211,5 +213,5 @@ def _check_rule(contract: Contract, rule: str) -> None:
         )
 
 
-def _which(rule: str | None, day: str | None) -> str:
-    return (f" that break {rule}" if rule else "") + (f" of {day}" if day else "")
+def _which(rule: str | None, *days: str | None) -> str:
+    return (f" that broke {rule}" if rule else "") + (f" of {', '.join(d for d in days if d)}" if any(days) else "")

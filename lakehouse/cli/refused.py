@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,19 +27,23 @@ if TYPE_CHECKING:
 
 TREND = 14  # days that the trend shows
 WEEK = 7
+_UNTIL = "_held_until"
+_WAITS = f"count_if(try_element_at(_waits_for, rule) is not null and {_UNTIL} >= current_date())"
 _BARS = "▁▂▃▄▅▆▇█"
 _FACTS = ("_source", "_source_position", "_source_date", "_event_date", "_ingested_at", "_quarantined_at", "_contract_version")
 SHOWN = ("_reasons", "_disposition", "_payload", *_FACTS)
+WAITING = ("_waits_for", _UNTIL)
 
 
 @dataclass(frozen=True)
 class Count:
-    """How many records of a table and a Bronze day broke a rule."""
+    """How many records of a table and a Bronze day broke a rule, and how many of them wait for a row of another table."""
 
     table: str
     rule: str
     day: Day
     records: int
+    waiting: int = 0
 
 
 def held(contract: Contract) -> int:
@@ -48,10 +52,16 @@ def held(contract: Contract) -> int:
     return sum(metadata.rows_by_partition(delta, None).values()) if delta is not None else 0
 
 
+def waits(contract: Contract) -> bool:
+    """Whether its refused records may be waiting for rows of other tables."""
+    delta = metadata.open_table(contract.quarantine)
+    return delta is not None and _UNTIL in {f.name for f in delta.schema().fields}
+
+
 def counts(spark: SparkSession, contracts: Sequence[Contract]) -> list[Count]:
     """By table, rule and day; a record that breaks two rules counts for both."""
     parts = (
-        f"(SELECT '{c.name}' AS table, rule, _source_date AS day, count(*) AS records "
+        f"(SELECT '{c.name}' AS table, rule, _source_date AS day, count(*) AS records, {_WAITS if waits(c) else 0} AS waiting "
         f"FROM {c.quarantine.sql} LATERAL VIEW explode(_reasons) AS rule GROUP BY ALL)"
         for c in contracts
     )
@@ -60,14 +70,18 @@ def counts(spark: SparkSession, contracts: Sequence[Contract]) -> list[Count]:
 
 def show_trends(found: Sequence[Count], newest: Callable[[str], date | None]) -> None:
     """A line for each table and rule. `newest`: the last Bronze day of a table, with which its last days end."""
-    lines = grid("table", "rule", "records", "last 7 days", "7 before", f"last {TREND} days", right=("records", "last 7 days", "7 before"))
+    numbers = ("records", *(["waiting"] if any(c.waiting for c in found) else []), "last 7 days", "7 before")
+    lines = grid("table", "rule", *numbers, f"last {TREND} days", right=numbers)
     groups: dict[tuple[str, str], dict[Day, int]] = defaultdict(dict)
+    waiting: Counter[tuple[str, str]] = Counter()
     for c in found:
         groups[c.table, c.rule][c.day] = c.records
+        waiting[c.table, c.rule] += c.waiting
     for (table, rule), per_day in sorted(groups.items(), key=lambda g: (g[0][0], -sum(g[1].values()), g[0][1])):
         recent = last_days(per_day, newest(table), TREND)
         before, week = (sum(part) for part in (recent[:-WEEK], recent[-WEEK:]))
-        lines.add_row(table, rule, f"{sum(per_day.values()):,}", f"{week:,}", f"{before:,}", bars(recent))
+        told = [sum(per_day.values()), *([waiting[table, rule]] if "waiting" in numbers else []), week, before]
+        lines.add_row(table, rule, *(f"{n:,}" for n in told), bars(recent))
     show(lines)
 
 
@@ -104,12 +118,12 @@ def choose(refused: DataFrame, rule: str | None, days: frozenset[Day] | None) ->
 
 
 def plain(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of Spark's
-    """A record for JSON."""
-    return {name: _plain(value) for name, value in row.asDict().items()}
+    """A record for JSON, without the columns that say nothing of it."""
+    return {name: _plain(value) for name, value in row.asDict().items() if value is not None or name not in WAITING}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
-    if value is None or isinstance(value, str | int | list):
+    if value is None or isinstance(value, str | int | list | dict):
         return value
     text = value.isoformat()
     return f"{text}Z" if "T" in text else text
@@ -123,6 +137,8 @@ def show_record(contract: Contract, record: dict[str, Any]) -> None:
     out.print(f"[bold]{escape(str(record['_source']))}[/bold]{at}  [dim]({told})[/dim]")
     for reason in record["_reasons"]:
         why = rules.get(reason)
+        awaited = record.get("_waits_for", {}).get(reason)
+        why = f"waits for {awaited} until {record[_UNTIL]}" if awaited is not None else why
         out.print(f"  [yellow]{escape(reason)}[/yellow]{f'  {escape(why)}' if why else ''}")
     out.print(f"  {escape(record['_payload'])}" if record["_payload"] is not None else "  [dim](the content of a dropped record is not kept)[/dim]")
 

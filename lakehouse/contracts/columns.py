@@ -14,6 +14,7 @@ from lakehouse.contracts.mistakes import nearest
 from lakehouse.contracts.model import Column
 from lakehouse.contracts.node import Node
 from lakehouse.contracts.profile import ColumnProperties, read_properties
+from lakehouse.contracts.references import read_parent
 from lakehouse.contracts.regexes import check_regex
 from lakehouse.contracts.spark_types import DEFAULTS, family, misfit, parse_type
 
@@ -56,6 +57,7 @@ def read_column(node: Node) -> Declared | None:
         source_field="" if "transformLogic" in node.value else properties.sourceField or name,
         on_fail=properties.onFail,
         masking=properties.masking.policy if properties.masking else None,
+        parent=read_parent(node),
         classification=node.text("classification"),
         tags=read_tags(node),
         enum=_enum(node, logical, spark_type),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -52,6 +53,7 @@ def _facts(contract: Contract) -> dict[str, str]:
         "event date": f"{contract.event_date}, at most {contract.lateness_days} days late" if contract.event_date else "",
         "winner": f"greatest {', '.join(contract.sequence)}" if contract.sequence else "the last in the source",
         "changes": _changes(contract),
+        "waits for": "; ".join(f"{c.name}: {p.silver}.{p.column}, {p.horizon_days} days" for c, p in contract.waiting_columns),
         "first day": contract.start.isoformat(),
         "freshness": f"{duration(contract.freshness)} by {contract.freshness_column}" if contract.freshness else "",
         "volume": rows,
@@ -90,6 +92,7 @@ def _column(column: Column) -> dict[str, Any]:
         "timezone": column.timezone,
         "format": column.format,
         "masking": column.masking,
+        "parent": asdict(column.parent) if column.parent else None,
         "classification": column.classification,
         "tags": list(column.tags),
     }

@@ -6,6 +6,7 @@ life of the process, by the file's content. Not here: what is checked (`standard
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,6 +73,10 @@ def load_texts(texts: Mapping[Path, bytes]) -> dict[str, Contract]:
 
 def check_together(checked: Iterable[Checked]) -> list[Checked]:
     """The same, with the mistakes that concern several contracts added."""
+    from lakehouse.contracts.references import disagreements
+
+    checked = list(checked)
+    tables = {one.contract.name: one.contract for one in checked if one.contract}
     done: list[Checked] = []
     taken: dict[tuple[str, str], Path] = {}
     for one in checked:
@@ -80,7 +85,9 @@ def check_together(checked: Iterable[Checked]) -> list[Checked]:
             value = str(one.contract.raw.get(key)) if one.contract else ""
             first = taken.setdefault((key, value), one.file)
             if first != one.file:
-                mistakes.append(Mistake(one.file, _line_of(one.file, key), key, f"{value!r} is the {key} of {first} too: each contract has its own"))
+                mistakes.append(Mistake(one.file, _line_of(one.file, f"{key}:"), key, f"{value!r} is the {key} of {first} too: each contract has its own"))
+        for target, wrong in disagreements(one.contract, tables) if one.contract and len(tables) == len(checked) else ():
+            mistakes.append(Mistake(one.file, _line_of(one.file, rf".*\bto: *['\"]?{re.escape(target)}\b"), f"relationships, to {target}", wrong))
         done.append(Checked(one.file, None if mistakes else one.contract, tuple(mistakes), one.notes))
     return done
 
@@ -105,9 +112,10 @@ def _check(file: Path, content: bytes) -> Checked:
     return Checked(file, None if report.mistakes else contract, tuple(report.mistakes), tuple(report.notes))
 
 
-def _line_of(file: Path, key: str) -> int | None:
+def _line_of(file: Path, pattern: str) -> int | None:
+    """The first line that begins as the pattern says."""
     lines = file.read_text("utf-8", "replace").splitlines()
-    return next((n for n, line in enumerate(lines, 1) if line.startswith(f"{key}:")), None)
+    return next((n for n, line in enumerate(lines, 1) if re.match(pattern, line)), None)
 
 
 def _contracts(checked: list[Checked]) -> dict[str, Contract]:

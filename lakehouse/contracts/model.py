@@ -15,8 +15,24 @@ from lakehouse.tables import Table
 
 Kind = Literal["event", "entity"]
 OnFail = Literal["quarantine", "drop", "warn", "fail"]
+Disposition = Literal["quarantine", "drop", "warn", "fail", "hold"]
 MaskPolicy = Literal["sha256", "redact", "null"]
 Bound = int | float | str | None  # of a number; of a date or time as ISO text
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A column names rows of another table by that table's key. A record whose row is not there yet waits in quarantine; after `horizon_days`,
+    counted from its Bronze day, it counts as refused."""
+
+    table: str
+    column: str
+    horizon_days: int
+
+    @property
+    def silver(self) -> Table:
+        """Where the rows are looked for."""
+        return Table("silver", self.table)
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class Column:
     max_length: int | None = None
     on_fail: OnFail = "quarantine"  # of the rules that follow from this column's own declaration
     masking: MaskPolicy | None = None
+    parent: Parent | None = None
     classification: str | None = None
     tags: tuple[str, ...] = ()
 
@@ -234,6 +251,11 @@ class Contract:
         """The columns of a change feed that make a new version when they change."""
         others = {*self.told_by_deletes, *(self.feed.ignore if self.feed else ())}
         return tuple(c.name for c in self.columns if c.name not in others)
+
+    @property
+    def waiting_columns(self) -> tuple[tuple[Column, Parent], ...]:
+        """The columns that name rows of other tables, and wait for them."""
+        return tuple((c, c.parent) for c in self.columns if c.parent is not None)
 
     @property
     def read_columns(self) -> tuple[Column, ...]:

@@ -135,6 +135,19 @@ class ColumnProperties(_Part):
     masking: Masking | None = None
 
 
+class Horizon(_Part):
+    """How long a record may wait."""
+
+    days: StrictInt = Field(default=7, ge=0, le=36_500, description="Days, counted from the Bronze day, after which a waiting record counts as refused.")
+
+
+class RelationshipProperties(_Part):
+    """The customProperties of a column's relationship."""
+
+    onFail: Literal["hold"] | None = Field(default=None, description="hold: a record waits in quarantine until the row that it names is there.")
+    horizon: Horizon = Horizon()
+
+
 class Implementation(_Part):
     """The `implementation` of a quality item of engine lakehouse."""
 
@@ -142,7 +155,7 @@ class Implementation(_Part):
     onFail: OnFail = Field(default="quarantine", description="What happens to a row that breaks the rule.")
 
 
-Properties = TypeVar("Properties", ContractProperties, ColumnProperties)
+Properties = TypeVar("Properties", ContractProperties, ColumnProperties, RelationshipProperties)
 
 
 def read_properties(model: type[Properties], holder: Node, **kinds: type[BaseModel]) -> Properties:

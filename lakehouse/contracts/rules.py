@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lakehouse.contracts.expressions import columns_of
-from lakehouse.contracts.model import Column, Contract, OnFail
+from lakehouse.contracts.model import Column, Contract, Disposition
 from lakehouse.contracts.spark_types import family
 
-ImpliedRule = tuple[str, str, OnFail]
+ImpliedRule = tuple[str, str, Disposition]
 
 
 def implied_rules(contract: Contract) -> list[ImpliedRule]:
@@ -14,10 +14,15 @@ def implied_rules(contract: Contract) -> list[ImpliedRule]:
     rules = [*_of_format(contract), *_of_envelope(contract), *_of_dates(contract)]
     for column in contract.columns:
         rules += [(f"{column.name}_{end}", told, _on_fail(contract, column, end)) for end, told in _of_column(column)]
-    return rules
+    return rules + [(known(c), f"names a row of {p.silver}; until it is there the record waits", "hold") for c, p in contract.waiting_columns]
 
 
-def _on_fail(contract: Contract, column: Column, end: str) -> OnFail:
+def known(column: Column) -> str:
+    """The rule that a record breaks while the row that it names is not there."""
+    return f"{column.name}_known"
+
+
+def _on_fail(contract: Contract, column: Column, end: str) -> Disposition:
     """A value of the wrong type, or a row without identity, can't be kept, whatever the column says."""
     if end == "type":
         return "fail" if column.on_fail == "fail" else "quarantine"
@@ -36,7 +41,7 @@ def implied_names(columns: tuple[Column, ...]) -> set[str]:
     """The names that no rule of a contract's own may take."""
     names = {"malformed", "invalid_utf8", "duplicate_field", "field_case", "late", "future", "source_date_out_of_range"}
     names |= {name for name, _, _ in ENVELOPE}
-    return names | {f"{c.name}_{end}" for c in columns for end in ("required", "type", "in_set", "pattern", "in_range", "length", "not_nan")}
+    return names | {f"{c.name}_{end}" for c in columns for end in ("required", "type", "in_set", "pattern", "in_range", "length", "not_nan", "known")}
 
 
 def _of_format(contract: Contract) -> list[ImpliedRule]:

@@ -16,6 +16,12 @@ _DATE = Field("_source_date", "date", "The Bronze day: which day's delivery the 
 _INGESTED = Field("_ingested_at", "timestamp", "When the platform took the record in.")
 
 
+_WAITING = (
+    Field("_waits_for", "map<string,string>", "Of a record that waits: the keys of the rows that it waits for, as text, by the rule that it breaks."),
+    Field("_held_until", "date", "The last day on which it counts as waiting; empty when it does not wait."),
+)
+
+
 def silver_fields(contract: Contract) -> tuple[Field, ...]:
     """The contract's columns, those of a change feed, then the technical ones. Columns that warn rather than refuse may be empty although required."""
     columns = tuple(Field(c.name, c.type, comment_of(c), _nullable(c, contract)) for c in contract.columns)
@@ -65,7 +71,7 @@ def quarantine_fields(contract: Contract) -> tuple[Field, ...]:
     return (
         Field("_payload", "string", "The raw record, as JSON where the source has columns; empty for dropped rows."),
         Field("_reasons", "array<string>", "Every rule that the record breaks."),
-        Field("_disposition", "string", "quarantined, or dropped: counted, and its content not kept."),
+        Field("_disposition", "string", "quarantined; held: it waits for a row of another table; or dropped: counted, and its content not kept."),
         Field("_event_date", "date", "The event date, where it could be read." if contract.event_date else "Always empty: the table has no event date."),
         _SOURCE,
         _POSITION,
@@ -75,6 +81,7 @@ def quarantine_fields(contract: Contract) -> tuple[Field, ...]:
         Field("_record_hash", "bigint", "Hash of the raw record: with its origin, what it is found by in Bronze."),
         Field("_contract_version", "string", "Version of the contract that refused it."),
         Field("_quarantined_at", "timestamp", "When it was refused."),
+        *(_WAITING if contract.waiting_columns else ()),
     )
 
 

@@ -33,6 +33,8 @@ def read_contract(root: Node, file: Path) -> Contract | None:
     properties = read_properties(ContractProperties, root, source=options_model(root))
     source = read_source(root, properties.source)
     table = _schema(root, name)
+    for item in table.items("relationships"):
+        item.note("is documentation: what a column names, and waits for, stands in the column's own relationships")
     declared = _columns(table)
     kind = getattr(properties, "kind", None)
     key = read_key(table, declared)

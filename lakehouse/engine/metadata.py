@@ -28,6 +28,8 @@ _MAINTENANCE = (
     *("CHANGE COLUMNS", "COMPUTE STATS", "ADD CONSTRAINT", "DROP CONSTRAINT", "UPGRADE PROTOCOL"),
 )
 
+MOST_READ = 200  # commits of a stretch
+
 Day = date | None  # None: the partition of rows without a usable date
 Position = int | str  # how far a source has been read: an offset, a cursor as text
 
@@ -260,3 +262,41 @@ def advanced(note: Note | None, run: str, contract: str, planned: int, consumed:
     """The next note: everything the last one knew, with what this run consumed on top."""
     base = note or Note(run, contract, planned)
     return replace(base, run=run, contract=contract, planned=planned, consumed={**base.consumed, **consumed})
+
+
+def filled(table: Table, column: str) -> int:
+    """How many rows have a value in a column of single values, from file statistics; files without the column have none."""
+    return sum(n for n, _ in _filled(table, column))
+
+
+def filled_until(table: Table, column: str, before: date) -> int:
+    """Of rows with a value in a date column those in files whose greatest value lies before a day."""
+    return sum(n for n, greatest_ in _filled(table, column) if greatest_ is not None and greatest_ < before)
+
+
+def _filled(table: Table, column: str) -> list[tuple[int, date | None]]:
+    """For each file how many rows have a value in a column, and the greatest."""
+    delta = open_table(table)
+    actions = pa.table(delta.get_add_actions(flatten=True)) if delta is not None else None
+    names = (f"null_count.{column}", f"max.{column}")
+    if actions is None or not set(names) <= set(actions.column_names):
+        return []
+    nulls, most = (actions[name].to_pylist() for name in names)
+    rows_ = actions["num_records"].to_pylist()
+    return [(n - empty, top) for n, empty, top in zip(rows_, nulls, most, strict=True) if n is not None and empty is not None]
+
+
+def may_lose(table: Table, after: int, until: int) -> bool:
+    """Whether the commits `after < version <= until` may have taken keys away: a MERGE of the platform's never does, anything else that removed files may.
+    So may more commits than are worth reading one by one.
+    """
+    if until - after > MOST_READ:
+        return True
+    for version in range(after + 1, until + 1):
+        found = actions(table, version)
+        if found is None:
+            return True
+        merge = any((action.get("commitInfo") or {}).get("operation") == "MERGE" for action in found)
+        if not merge and any((action.get("remove") or {}).get("dataChange", False) for action in found):
+            return True
+    return False

@@ -14,7 +14,7 @@ import dagster as dg
 
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.spark_schema import silver_fields
-from lakehouse.engine.metadata import Day, rows_by_partition
+from lakehouse.engine.metadata import Day, filled, filled_until, rows_by_partition
 from lakehouse.quality.freshness import newest_data
 
 if TYPE_CHECKING:  # only its name: the engine alone opens tables
@@ -29,6 +29,7 @@ SILVER_CHECKS = {
     "key_dates": "No key stands on two event dates.",
     "conservation": "Every Bronze record is applied, superseded or refused: none is lost.",
     "row_rules": "Few records break a row rule.",
+    "waiting": "No record has waited for a row of another table for longer than its contract allows.",
     "volume": "The partitions have as many rows as the contract expects.",
     "freshness": "The newest data is as young as the contract promises.",
 }
@@ -48,6 +49,8 @@ def silver_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
         del names["key_dates"]
     if contract.scd == 1:
         del names["history"]
+    if not contract.waiting_columns:
+        del names["waiting"]
     if contract.volume is None:
         del names["volume"]
     if contract.freshness is None:
@@ -120,6 +123,15 @@ def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: s
     said = [f"{refused:,} of {total:,} records were refused ({share:.2%})"] * bool(refused) + [f"{still:,} refused before still are"] * bool(still)
     text = f"{'; '.join(said)}: {reasons}. See them with: lakehouse quarantine show {table}" if said else "None was refused."
     return Verdict("row_rules", not said, text, severity, {**by_rule, "refused": refused + still, "records": total})
+
+
+def check_waiting(contract: Contract, today: date) -> Verdict:
+    """How many records wait for rows of other tables, and how many for too long; from file statistics. Only telling: they are let in whenever these come."""
+    waiting, overdue = filled(contract.quarantine, "_held_until"), filled_until(contract.quarantine, "_held_until", today)
+    named = ", ".join(f"{c.name} ({parent.silver})" for c, parent in contract.waiting_columns)
+    text = f"{waiting:,} records wait for the rows that they name by {named}; {overdue:,} of them for too long."
+    text += f" See them with: lakehouse quarantine show {contract.name}" if waiting else ""
+    return Verdict("waiting", overdue == 0, text, dg.AssetCheckSeverity.WARN, {"waiting": waiting, "overdue": overdue})
 
 
 def _plain(type_: str) -> str:

@@ -12,11 +12,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
-from lakehouse.contracts.model import Contract, OnFail
-from lakehouse.contracts.rules import ENVELOPE
+from lakehouse.contracts.model import Contract, Disposition
+from lakehouse.contracts.rules import ENVELOPE, known
 
 UNREADABLE = ("malformed", "invalid_utf8", "duplicate_field", "field_case", "source_date_out_of_range", "late", "future")
 
+REFUSING = ("quarantine", "drop", "hold")
 _UNREAD = ("malformed", "empty_message", "unknown_operation")
 
 
@@ -26,27 +27,36 @@ class RowRule:
 
     name: str
     broken: Column
-    on_fail: OnFail = "quarantine"
+    on_fail: Disposition = "quarantine"
 
 
-def dispositions(contract: Contract) -> dict[str, OnFail]:
+def unknown(column: ContractColumn) -> str:
+    """The column of parsed rows that tells whether the row of another table that a value names is not there."""
+    return f"_unknown_{column.name}"
+
+
+def dispositions(contract: Contract) -> dict[str, Disposition]:
     """What happens to a row that breaks each rule, implied ones included, by rule name."""
-    implied: dict[str, OnFail] = {f"{c.name}_{kind}": c.on_fail for c in contract.columns for kind in _KINDS}
-    always: dict[str, OnFail] = dict.fromkeys(UNREADABLE, "quarantine")
+    implied: dict[str, Disposition] = {f"{c.name}_{kind}": c.on_fail for c in contract.columns for kind in _KINDS}
+    always: dict[str, Disposition] = dict.fromkeys(UNREADABLE, "quarantine")
     # A value of the wrong type can't be stored: neither warn nor fail would keep it.
-    types: dict[str, OnFail] = {f"{c.name}_type": "fail" if c.on_fail == "fail" else "quarantine" for c in contract.columns}
+    types: dict[str, Disposition] = {f"{c.name}_type": "fail" if c.on_fail == "fail" else "quarantine" for c in contract.columns}
     placed = (*contract.identity, *(contract.sequence if contract.feed else ()))
-    keys: dict[str, OnFail] = {f"{c}_required": "quarantine" for c in placed}
-    envelope: dict[str, OnFail] = {name: on_fail for name, _, on_fail in ENVELOPE}
-    return {**implied, **types, **keys, **always, **envelope, **{r.name: r.on_fail for r in contract.rules}}
+    keys: dict[str, Disposition] = {f"{c}_required": "quarantine" for c in placed}
+    envelope: dict[str, Disposition] = {name: on_fail for name, _, on_fail in ENVELOPE}
+    waiting: dict[str, Disposition] = {known(c): "hold" for c, _ in contract.waiting_columns}
+    return {**implied, **types, **keys, **always, **envelope, **waiting, **{r.name: r.on_fail for r in contract.rules}}
 
 
 _KINDS = ("required", "in_set", "pattern", "in_range", "length", "not_nan")
 
 
 def judge(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Add `_reasons` (all rules the row breaks, NULL when none) and `_accepted` to parsed rows; drops `_problems`."""
-    rules = [*_row_rules(contract), *_date_rules(contract)]
+    """Add `_reasons` (all rules the row breaks, NULL when none) and `_accepted` to parsed rows; drops `_problems`.
+
+    Where the contract names rows of other tables, the rows also tell whether these are there (see `unknown`).
+    """
+    rules = [*_row_rules(contract), *_date_rules(contract), *(RowRule(known(c), F.col(unknown(c)), "hold") for c, _ in contract.waiting_columns)]
     anything = F.col("_problems").isNotNull()
     for rule in rules:
         anything = anything | F.coalesce(rule.broken, F.lit(False))
@@ -59,8 +69,9 @@ def judge(rows: DataFrame, contract: Contract) -> DataFrame:
     unread = F.arrays_overlap("_problems", F.array(*map(F.lit, _UNREAD)))  # such a record has no values that could break a rule
     reasons = F.when(unread, F.col("_problems")).otherwise(_causes(F.col("_found"), contract))
     judged = suspects.withColumn("_found", found).withColumn("_reasons", F.when(F.col("_suspect"), reasons))
-    fatal = F.array(*[F.lit(name) for name, action in dispositions(contract).items() if action in ("quarantine", "drop")])
-    return judged.withColumn("_accepted", ~F.col("_suspect") | ~F.arrays_overlap("_reasons", fatal)).drop("_problems", "_suspect", "_found")
+    fatal = F.array(*[F.lit(name) for name, action in dispositions(contract).items() if action in REFUSING])
+    told = [unknown(c) for c, _ in contract.waiting_columns]
+    return judged.withColumn("_accepted", ~F.col("_suspect") | ~F.arrays_overlap("_reasons", fatal)).drop("_problems", "_suspect", "_found", *told)
 
 
 def _compact(names: Column) -> Column:

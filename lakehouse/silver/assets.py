@@ -9,7 +9,7 @@ import dagster as dg
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import rows_by_partition, state
-from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, silver_specs
+from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, check_waiting, silver_specs
 from lakehouse.resources import SparkEngine, TableMetadata
 from lakehouse.runs import REPLAY, asset_spec, column_lineage, daily, freshness, rebuilds_everything, report_partitions, requested_days
 from lakehouse.silver.build import increment, put_through, rebuild
@@ -22,7 +22,8 @@ from lakehouse.silver.report import Built
 def silver_asset(contract: Contract) -> dg.AssetsDefinition:
     """The assets of a Silver table and its quarantine. With partition keys: these dates are rebuilt; as an increment: what Bronze gained is applied,
     and, where the run says so, refused records are put through again."""
-    silver = asset_spec(contract, contract.silver, contract.description, {"spark", "delta", "silver"}, (contract.bronze,))
+    awaited = tuple(dict.fromkeys(parent.silver for _, parent in contract.waiting_columns))
+    silver = asset_spec(contract, contract.silver, contract.description, {"spark", "delta", "silver"}, (contract.bronze,), awaited)
     refused = f"Records of {contract.name} that were refused, with every reason, the raw record and where it came from."
     quarantine = asset_spec(contract, contract.quarantine, refused, {"spark", "delta"}, (contract.bronze,))
     partitions = daily(contract)
@@ -68,6 +69,7 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         per_day = {d: {"partition_row_count": refused_rows.get(d, 0)} for d in built.days if d is not None}
         report_partitions(context, contract.start, contract.quarantine, per_day)
     verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _refused(contract, built)]
+    verdicts += [check_waiting(contract, datetime.now(UTC).date())] if contract.waiting_columns else []
     verdicts += [check_volume(contract, table, built.dates)] if contract.volume else []
     verdicts += [check_freshness(contract, table)] if contract.freshness else []
     total: dict[str, Any] = {
@@ -78,6 +80,7 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         "refused": sum(b.refused for b in built.balances),
         "judged_again": sum(b.rows_in for b in built.balances if b.again),
         "still_refused": sum(b.refused for b in built.balances if b.again),
+        **({"waiting": sum(b.held for b in built.balances)} if contract.waiting_columns else {}),
         "conservation": dg.MetadataValue.json([{"bronze_day": str(b.day), **{k: getattr(b, k) for k in _COUNTS}} for b in built.balances]),
         "dates_touched": len(built.dates),
         "delta_version": table.version(),
@@ -121,8 +124,8 @@ def _conserved(built: Built) -> Verdict:
 
 def _refused(contract: Contract, built: Built) -> Verdict:
     first = [b for b in built.balances if not b.again]
-    still = sum(b.refused for b in built.balances if b.again)
-    return check_refused(sum(b.refused for b in first), sum(b.rows_in for b in first), built.by_rule, contract.name, still)
+    still = sum(b.refused - b.held for b in built.balances if b.again)
+    return check_refused(sum(b.refused - b.held for b in first), sum(b.rows_in for b in first), built.by_rule, contract.name, still)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:

@@ -30,7 +30,7 @@ from lakehouse.errors import DataError, WriteConflict
 from lakehouse.governance.deployed import raise_if_broken
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
-from lakehouse.silver import history, replay, report
+from lakehouse.silver import history, parents, replay, report
 from lakehouse.silver.changes import DELETED
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
@@ -116,6 +116,14 @@ def _tables(spark: SparkSession, contract: Contract) -> Tables:
     return Tables(bronze, silver, ensure_table(spark, contract.quarantine, quarantine.shape(contract)))
 
 
+def _now(contract: Contract) -> Tables:
+    """The states as they are later in a run, which has made the tables' shapes. Raises `Overtaken` when one has gone meanwhile."""
+    bronze, silver, refused = (metadata.state(t) for t in (contract.bronze, contract.silver, contract.quarantine))
+    if bronze is None or silver is None or refused is None:
+        raise Overtaken
+    return Tables(bronze, silver, refused)
+
+
 def _catch_up(spark: SparkSession, contract: Contract, run: str, built: Built) -> Built:
     if report.current(contract):
         return built
@@ -126,12 +134,13 @@ def _catch_up(spark: SparkSession, contract: Contract, run: str, built: Built) -
     else:  # only after a crash between two commits, or a RESTORE of one
         for target, plan in steps:
             built = _apply(spark, contract, run, plan, (target,), built)
-    return _mend(spark, contract, run, built)
+    built = _mend(spark, contract, run, built)
+    return _follow_parents(spark, contract, run, built) if contract.waiting_columns else built
 
 
 def _mend(spark: SparkSession, contract: Contract, run: str, built: Built) -> Built:
     """Build anew what a replay has done to one of both tables only: the other was not reached, or has gone back."""
-    tables = _tables(spark, contract)
+    tables = _now(contract)
     days = tables.torn
     if days is not None and not days:
         return built
@@ -139,6 +148,30 @@ def _mend(spark: SparkSession, contract: Contract, run: str, built: Built) -> Bu
     why, replays = "a replay is in one of both tables only", known(tables.silver.note, tables.quarantine.note)
     plan = Plan("rebuild", tables.bronze.id, until, until, why=why, replays=replays)
     return _apply(spark, contract, run, plan if days is None else rebuild_of(contract, plan, days), tables.both, built)
+
+
+def _follow_parents(spark: SparkSession, contract: Contract, run: str, built: Built) -> Built:
+    """Take back what names a row of another table that is gone, and let in what waited for one that has come."""
+    tables, now = _now(contract), parents.parents_of(contract)
+    until = _consumed(tables)
+    noted = Plan("append", tables.bronze.id, until, until, frozenset(), why="other tables have moved", parents=now)  # takes in nothing, says it has followed
+    if parents.to_retract(tables.silver, now):
+        built = _retract(spark, contract, run, replace(noted, settles=frozenset({"silver"})), tables, built)
+        tables = _now(contract)
+    if parents.to_release(contract, tables.quarantine, now):
+        noted = replace(noted, settles=frozenset({"quarantine"}))
+        release = replay.plan_of(spark, contract, Again(arrived=True), tables.quarantine, noted)
+        built = _apply(spark, contract, run, release or noted, tables.both if release else (tables.quarantine,), built)
+    return built
+
+
+def _retract(spark: SparkSession, contract: Contract, run: str, noted: Plan, tables: Tables, built: Built) -> Built:  # noqa: PLR0913 - a step of the above
+    """Build anew the Bronze days whose records name a row that is gone."""
+    plan = replace(noted, step="rebuild", days=None, why="rows that its records name are gone")
+    days = parents.orphaned(spark, contract, tables.silver, noted.parents or {}, lambda: _parsed(contract, _bronze(spark, contract, plan)))
+    if days is None:
+        return _apply(spark, contract, run, plan, tables.both, built)
+    return _apply(spark, contract, run, rebuild_of(contract, plan, days) if days else noted, tables.both if days else (tables.silver,), built)
 
 
 def _consumed(tables: Tables) -> int:
@@ -152,11 +185,12 @@ def _consumed(tables: Tables) -> int:
 
 def _replay(spark: SparkSession, contract: Contract, run: str, again: Again, built: Built) -> Built:
     built = _catch_up(spark, contract, run, built)
-    tables = _tables(spark, contract)
+    tables = _tables(spark, contract)  # when everything was up to date, nobody has looked at their shapes yet
     consumed = _consumed(tables)
     if tables.torn != frozenset():
         raise Overtaken
-    plan = replay.plan_of(spark, contract, again, tables.quarantine, (tables.bronze.id, consumed))
+    base = Plan("replay", tables.bronze.id, consumed, consumed, parents=parents.parents_of(contract))
+    plan = replay.plan_of(spark, contract, again, tables.quarantine, base)
     return _apply(spark, contract, run, plan, tables.both, built) if plan else built
 
 
@@ -165,7 +199,7 @@ def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozense
     plans = [catch_up(contract, target, tables.bronze) for target in tables.both]
     if not wanted or contract.event_date is None:
         return _apply(spark, contract, run, Plan("rebuild", tables.bronze.id, None, tables.bronze.version, why="asked for"), tables.both, built)
-    if plans[0] != plans[1] or plans[0].step == "append" or tables.torn != frozenset():
+    if plans[0] != plans[1] or plans[0].step == "append" or tables.torn != frozenset() or parents.due(contract, tables.silver, tables.quarantine):
         built = _catch_up(spark, contract, run, built)
         tables = _tables(spark, contract)
         plans = [catch_up(contract, target, tables.bronze) for target in tables.both]
@@ -186,9 +220,11 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
     """Read what the plan concerns once, and write the targets from it, side by side: each is a commit of its own."""
     if plan.step == "nothing":
         return built
+    if plan.parents is None:
+        plan = replace(plan, parents=parents.parents_of(contract))
     # What is kept for some seconds is not worth compressing: that takes as long as reading it did.
     spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
-    rows = _judged(contract, _bronze(spark, contract, plan)).persist(StorageLevel.MEMORY_AND_DISK)
+    rows = _judged(spark, contract, _bronze(spark, contract, plan), plan.parents or {}).persist(StorageLevel.MEMORY_AND_DISK)
     scoped = rows if plan.step == "append" else _in_scope(rows, contract, plan)
     try:
         counts = Counts.of(scoped, contract)
@@ -230,7 +266,7 @@ def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
         return rows_of(spark, contract.bronze, plan.files)
     rows = spark.sql(f"SELECT * FROM {contract.bronze.sql} VERSION AS OF {plan.until}")
     if plan.chosen is not None:
-        refused = replay.marked(spark, contract, plan.chosen.again, plan.chosen.version).where("_again")
+        refused = replay.marked(spark, contract, plan.chosen, plan.parents or {}).where("_again")
         return replay.records_of(rows.where(among("_source_date", plan.days or ())), refused, contract)
     if plan.dates is None:
         return rows
@@ -238,12 +274,16 @@ def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
     return rows.where(among("_source_date", days))
 
 
-def _judged(contract: Contract, bronze: DataFrame) -> DataFrame:
-    """Parsed and judged rows, as narrow as they can be kept: the raw record only of those that were refused."""
+def _parsed(contract: Contract, bronze: DataFrame) -> DataFrame:
     headers: list[str] = []
     if contract.source.format == "csv":
         headers = [row[0] for row in bronze.select("_header").distinct().collect()]  # a handful: one for each layout of the files
-    judged = judge(parse(bronze, contract, headers), contract)
+    return parse(bronze, contract, headers)
+
+
+def _judged(spark: SparkSession, contract: Contract, bronze: DataFrame, known_rows: parents.Parents) -> DataFrame:
+    """Parsed and judged rows, as narrow as they can be kept: the raw record only of those that were refused."""
+    judged = judge(parents.marked(spark, _parsed(contract, bronze), contract, known_rows), contract)
     return judged.withColumn("_payload", F.when(~F.col("_accepted"), F.col("_payload")))
 
 
@@ -259,10 +299,14 @@ def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
     """What the commit will say. A rebuild of some dates of a table that never consumed anything promises nothing about the others."""
     whole = plan.step == "append" or plan.after is not None or plan.dates is None
     consumed = {str(contract.bronze): (plan.source, plan.until)} if whole else {}
+    everything = plan.step == "rebuild" and plan.dates is None
+    followed = plan.parents or {}
+    if whole and (everything or target.table.layer in plan.settles or parents.settled(contract, target, followed)):
+        consumed |= {str(p.table): (p.id, p.version) for p in followed.values()}
     note = metadata.advanced(target.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, target.version, consumed)
     if plan.replays is not None:
         return replace(note, replays=plan.replays)
-    if plan.step == "rebuild" and plan.dates is None:  # it holds whatever a replay has let in
+    if everything:  # it holds whatever a replay has let in
         return replace(note, replays=known(*(state.note if state else None for state in map(metadata.state, (contract.silver, contract.quarantine)))))
     return note
 
@@ -288,7 +332,7 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
         else:
             version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
             merged = report.applied_by_merge(spark, contract, won, where, version)
-        balances = report.balance(counts, merged, superseded.result(), again=plan.chosen is not None)
+        balances = report.balance(contract, counts, merged, superseded.result(), again=plan.chosen is not None)
     return Built(contract, silver_version=version, steps=(str(plan),), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule)
 
 
@@ -319,8 +363,8 @@ def _write_quarantine(  # noqa: PLR0913 - as above
     if not counts.refused:
         refused = spark.table(contract.quarantine.sql).limit(0)
     if plan.chosen is not None:  # the day's other records stay as they are
-        days_rows = replay.marked(spark, contract, plan.chosen.again, plan.chosen.version).where(among("_source_date", plan.days or ()))
-        refused = refused.unionByName(days_rows.where("not _again").drop("_again"))
+        of_days = replay.marked(spark, contract, plan.chosen, plan.parents or {}).where(among("_source_date", plan.days or ()))
+        refused = refused.unionByName(of_days.where("not _again").drop("_again"), allowMissingColumns=True)
     days = among("_source_date", plan.days) if plan.days is not None else None
     version = commit.append(refused) if plan.step == "append" else commit.replace(refused, days)
     return Built(contract, quarantine_version=version, days=(plan.days or frozenset()) | frozenset(counts.refused))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
@@ -19,6 +19,7 @@ from typing import Literal
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Day, Note, Replay, TableState
+from lakehouse.tables import Layer
 
 KEPT = 8  # replays that a note remembers: a table that goes back over more of them is built anew as a whole
 Step = Literal["nothing", "append", "rebuild", "replay"]
@@ -26,10 +27,14 @@ Step = Literal["nothing", "append", "rebuild", "replay"]
 
 @dataclass(frozen=True)
 class Again:
-    """Which refused records are judged again: those that broke this rule (None: any), of these Bronze days (None: all)."""
+    """Which refused records are judged again: those that broke this rule (None: any), of these Bronze days (None: all).
+
+    `arrived`: those that waited for a row of another table which is there by now.
+    """
 
     rule: str | None = None
     days: frozenset[Day] | None = None
+    arrived: bool = False
 
     def to_json(self) -> str:
         """As a run's tag carries it."""
@@ -44,6 +49,8 @@ class Again:
         return Again(found.get("rule"), frozenset(date.fromisoformat(d) if d else None for d in days) if days is not None else None)
 
     def __str__(self) -> str:
+        if self.arrived:
+            return "records that waited for rows which are there now"
         days = f" of {', '.join(str(d or 'no day') for d in sorted(self.days, key=str))}" if self.days is not None else ""
         return f"records that broke {self.rule or 'any rule'}{days}"
 
@@ -63,6 +70,7 @@ class Plan:
 
     An append reads the data `files` that Bronze gained. A rebuild concerns the Bronze `days` and the event `dates`; None means all of them.
     A replay concerns the `chosen` records of the Bronze `days`. `replays`, unless None: those that the tables know of afterwards. `why` is for people.
+    `parents` are the tables that records are judged by, by name (None: as they are when it is carried out); `settles` the layers that follow them by this step.
     """
 
     step: Step
@@ -75,6 +83,8 @@ class Plan:
     files: tuple[str, ...] = ()
     chosen: Chosen | None = None
     replays: tuple[Replay, ...] | None = None
+    parents: Mapping[str, TableState] | None = None
+    settles: frozenset[Layer] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.step} to Bronze version {self.until}" + (f" ({self.why})" if self.why else "")

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.metadata import Day, TableState
 from lakehouse.errors import DataError
+from lakehouse.silver.parents import Parents, arrived
 from lakehouse.silver.parse import record_hash
 from lakehouse.silver.plan import Again, Chosen, Plan, among
 from lakehouse.silver.report import Counts
 
 
-def plan_of(spark: SparkSession, contract: Contract, again: Again, quarantine: TableState, bronze: tuple[str, int]) -> Plan | None:
-    """The replay of these records, as they stand in quarantine now; None when there are none. `bronze`: the table's id and the version consumed."""
-    chosen = marked(spark, contract, again, quarantine.version).where("_again")
+def plan_of(spark: SparkSession, contract: Contract, again: Again, quarantine: TableState, base: Plan) -> Plan | None:
+    """The replay of these records, as they stand in quarantine now; None when there are none. `base` tells the versions of Bronze and of the parents."""
+    chosen = marked(spark, contract, Chosen(again, quarantine.version, 0), base.parents or {}).where("_again")
     per_day: dict[Day, int] = {r[0]: r[1] for r in chosen.groupBy("_source_date").count().collect()}
     if not per_day:
         return None
-    source, version = bronze
     records = Chosen(again, quarantine.version, sum(per_day.values()))
-    return Plan("replay", source, version, version, frozenset(per_day), why=str(again), chosen=records)
+    return replace(base, step="replay", days=frozenset(per_day), why=str(again), chosen=records)
 
 
-def marked(spark: SparkSession, contract: Contract, again: Again, version: int) -> DataFrame:
+def marked(spark: SparkSession, contract: Contract, of: Chosen, parents: Parents) -> DataFrame:
     """The quarantine table at a version, each record with whether it is to be judged again (`_again`)."""
+    again, refused = of.again, spark.sql(f"SELECT * FROM {contract.quarantine.sql} VERSION AS OF {of.version}")
+    if again.arrived:
+        return arrived(spark, refused, contract, parents)
     chosen = F.array_contains("_reasons", again.rule) if again.rule is not None else F.lit(True)
     if again.days is not None:
         chosen = chosen & F.expr(among("_source_date", again.days))
-    return spark.sql(f"SELECT * FROM {contract.quarantine.sql} VERSION AS OF {version}").withColumn("_again", F.coalesce(chosen, F.lit(False)))
+    return refused.withColumn("_again", F.coalesce(chosen, F.lit(False)))
 
 
 def records_of(bronze: DataFrame, refused: DataFrame, contract: Contract) -> DataFrame:

@@ -23,6 +23,7 @@ from lakehouse.engine.metadata import Day
 from lakehouse.errors import RowRuleFailed
 from lakehouse.quality.rules import dispositions
 from lakehouse.silver.history import changes_of
+from lakehouse.silver.parents import due
 from lakehouse.silver.plan import Plan, torn
 from lakehouse.silver.scd import order_columns
 
@@ -73,6 +74,11 @@ class Counts:
         """Records per broken rule; a record counts for each of its reasons."""
         return _sum((reason, g.rows) for g in self.groups for reason in g.reasons)
 
+    def held(self, contract: Contract) -> dict[Day, int]:
+        """Per Bronze day the refused records that wait for rows of other tables, and for nothing else."""
+        actions = dispositions(contract)
+        return _sum((g.day, g.rows) for g in self.groups if not g.accepted and {actions.get(r) for r in g.reasons} <= {"hold", "warn"})
+
     def raise_if_failed(self, contract: Contract) -> None:
         """Raise `RowRuleFailed` when a row breaks a rule that must fail the run."""
         failing = {rule: n for rule, n in self.by_rule.items() if dispositions(contract).get(rule) == "fail"}
@@ -105,6 +111,7 @@ class Balance:
     refused: int
     lost: int
     again: bool = False  # of records that had been refused before
+    held: int = 0  # of the refused those that wait for a row of another table
 
     @property
     def balanced(self) -> bool:
@@ -150,11 +157,12 @@ class Built:
 
 
 def current(contract: Contract) -> bool:
-    """Whether Silver and quarantine hold all that Bronze has; from the logs, without Spark."""
+    """Whether Silver and quarantine hold all that Bronze has, and have followed the tables that they wait for; from the logs, without Spark."""
     bronze, silver, refused = (metadata.state(t) for t in (contract.bronze, contract.silver, contract.quarantine))
     if bronze is None or silver is None or refused is None:
         return False
-    return silver.holds(bronze) and refused.holds(bronze) and torn(silver.note, refused.note) == frozenset()
+    caught_up = silver.holds(bronze) and refused.holds(bronze) and torn(silver.note, refused.note) == frozenset()
+    return caught_up and not due(contract, silver, refused)
 
 
 def by_day(rows: DataFrame) -> dict[Day, int]:
@@ -235,12 +243,13 @@ def _kept(kept: DataFrame, contract: Contract, batch: DataFrame) -> Merged:
 
 def refused_again(contract: Contract, plan: Plan, counts: Counts) -> Built:
     """What a replay did by which no record got into Silver."""
-    balances = balance(counts, Merged({}, {}, {}), {}, again=True)
+    balances = balance(contract, counts, Merged({}, {}, {}), {}, again=True)
     return Built(contract, steps=(f"{plan}: none passes",), balances=balances, by_rule=counts.by_rule)
 
 
-def balance(counts: Counts, merged: Merged, superseded: dict[Day, int], *, again: bool = False) -> tuple[Balance, ...]:
+def balance(contract: Contract, counts: Counts, merged: Merged, superseded: dict[Day, int], *, again: bool = False) -> tuple[Balance, ...]:
     """The account of each Bronze day of a run."""
+    held = counts.held(contract)
     days = sorted({*counts.accepted, *counts.refused}, key=lambda d: (d is not None, d))
     return tuple(
         Balance(
@@ -251,6 +260,7 @@ def balance(counts: Counts, merged: Merged, superseded: dict[Day, int], *, again
             counts.refused.get(day, 0),
             merged.lost.get(day, 0),
             again,
+            held.get(day, 0),
         )
         for day in days
     )

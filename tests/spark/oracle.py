@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,8 +24,10 @@ class Truth:
     payloads: list[str] = field(default_factory=list)
 
 
-def truth_of(landing: Path, *, by_date: bool, most: float = 100) -> Truth:
-    """Read every file below `landing`. By date: identity (id, event date), late and future rules, values up to `most`; else: identity id."""
+def truth_of(landing: Path, *, by_date: bool, most: float = 100, known: Collection[str] | None = None) -> Truth:
+    """Read every file below `landing`. By date: identity (id, event date), late and future rules, values up to `most`; else: identity id.
+    `known`: the values that the field `parent` may have.
+    """
     truth = Truth()
     for file in sorted(landing.rglob("*.json")):
         source = file.relative_to(landing).as_posix()
@@ -33,7 +36,7 @@ def truth_of(landing: Path, *, by_date: bool, most: float = 100) -> Truth:
             truth.payloads.append(line)
             truth.per_day[bronze_day] += 1
             row = _row(line, bronze_day, by_date, most)
-            if row is None:
+            if row is None or (known is not None and json.loads(line).get("parent") not in {*known, None}):
                 truth.refused.append((line, bronze_day))
                 continue
             key, seq, value = row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from lakehouse.contracts.model import Contract
+from lakehouse.engine import metadata
 from lakehouse.silver import build
 from lakehouse.silver.plan import Again
 from lakehouse.silver.report import Built
@@ -109,8 +111,15 @@ def test_entities_and_their_history_take_refused_records_in_where_they_belong(la
         named = {(f"k{rng.randrange(6)}", rng.randrange(4)): str(rng.randrange(1000)) for _ in range(8)}
         latest.put(f"dt={DAYS[n]}/f{n}.json", [{"id": key, "seq": seq, "name": name} for (key, seq), name in named.items()] + [{"seq": 1, "name": "1"}])
         latest.sync(strict)
+    committed = lake.version(loose.quarantine)
+
+    def killed_after_the_other_commit(*_: Any) -> None:
+        while (state := metadata.state(loose.quarantine)) is None or state.version == committed:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(build, "_write_silver", killed)
+        patch.setattr(build, "_write_silver", killed_after_the_other_commit)
         put_through(latest, loose)
     latest.sync(loose)
     truth = truth_of(latest.landing / latest.name, by_date=False)

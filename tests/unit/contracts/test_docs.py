@@ -12,7 +12,15 @@ from pydantic import BaseModel
 
 from lakehouse.contracts.loader import Checked
 from lakehouse.contracts.model import FileSource, MaskPolicy, OnFail
-from lakehouse.contracts.profile import ColumnProperties, ContractProperties, FileOptions, Implementation, KafkaOptions, PostgresOptions
+from lakehouse.contracts.profile import (
+    ColumnProperties,
+    ContractProperties,
+    FileOptions,
+    Implementation,
+    KafkaOptions,
+    PostgresOptions,
+    RelationshipProperties,
+)
 from lakehouse.contracts.source import FORMATS, SERVERS, TYPES
 
 DOC = (Path(__file__).resolve().parents[3] / "docs" / "contracts.md").read_text("utf-8")
@@ -28,7 +36,9 @@ def models(kind: object) -> Iterator[type[BaseModel]]:
                 yield from models(field.annotation)
 
 
-KEYS = sorted({name for root in (ContractProperties, ColumnProperties, Implementation) for model in models(root) for name in model.model_fields})
+KEYS = sorted(
+    {name for root in (ContractProperties, ColumnProperties, RelationshipProperties, Implementation) for model in models(root) for name in model.model_fields}
+)
 
 
 @pytest.mark.parametrize("key", KEYS)
