@@ -72,6 +72,7 @@ def _column(old: Column, new: Column, placed: set[str]) -> Iterator[Change]:
     yield from _origin(old, new, old.name in placed)
     yield from _required(old, new)
     yield from _values(old, new)
+    yield from _parent(old, new)
     yield from _masking(old, new, old.name in placed)
     yield from _classification(old, new)
     yield from personal_tags(old.name, old.tags, new.tags)
@@ -126,6 +127,19 @@ def _values(old: Column, new: Column) -> Iterator[Change]:
     if old.on_fail != new.on_fail:
         what = f"a row that breaks its rules: {new.on_fail}, was {old.on_fail}"
         yield Change("rules", old.name, what, "widening" if held and not asked else "compatible", "rows" if held != asked else "nothing")
+
+
+def _parent(old: Column, new: Column) -> Iterator[Change]:
+    """The table whose rows a column names, and waits for."""
+    before, after = (f"{c.parent.silver}.{c.parent.column}" if c.parent else None for c in (old, new))
+    if before is None and after is not None:
+        yield Change("rules", old.name, f"waits for its row in {after}; records without one are refused until then", redo="rows")
+    elif before != after:
+        what = f"waits for its row in {after}, no longer in {before}" if after else f"no longer waits for its row in {before}: values come in that name none"
+        yield Change("rules", old.name, what, "widening", "rows")
+    elif old.parent and new.parent and old.parent.horizon_days != new.parent.horizon_days:
+        days = f"a record waits for {new.parent.horizon_days} days, was {old.parent.horizon_days}"
+        yield Change("rules", old.name, f"{days}, before it counts as refused", textual=True)
 
 
 def _limits(old: Column, new: Column) -> Iterator[tuple[str, str, str, bool]]:

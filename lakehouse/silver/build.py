@@ -176,11 +176,10 @@ def _retract(spark: SparkSession, contract: Contract, run: str, noted: Plan, tab
 
 def _consumed(tables: Tables) -> int:
     """The Bronze version that both tables hold. Raises `Overtaken` when another run has moved one of them."""
-    versions = {target.consumed(tables.bronze) for target in tables.both}
-    version = versions.pop()
-    if versions or version is None:
+    one, other = (target.consumed(tables.bronze) for target in tables.both)
+    if one is None or other is None or (one != other and not all(target.holds(tables.bronze) for target in tables.both)):
         raise Overtaken
-    return version
+    return min(one, other)
 
 
 def _replay(spark: SparkSession, contract: Contract, run: str, again: Again, built: Built) -> Built:

@@ -84,7 +84,7 @@ def orphaned(spark: SparkSession, contract: Contract, silver: TableState, parent
 
 def to_release(contract: Contract, quarantine: TableState, parents: Parents) -> bool:
     """Whether records wait, and a parent has moved since they were looked at; from the logs, without Spark."""
-    return any(quarantine.consumed(p) != p.version for p in parents.values()) and metadata.filled(contract.quarantine, "_held_until") > 0
+    return not all(quarantine.holds(p) for p in parents.values()) and metadata.filled(contract.quarantine, "_held_until") > 0
 
 
 def to_retract(silver: TableState, parents: Parents) -> bool:
@@ -99,7 +99,7 @@ def _followed(silver: TableState, parent: TableState) -> bool:
 
 
 def _may_have_lost(parent: TableState, after: int | None) -> bool:
-    return after is None or (after != parent.version and metadata.may_lose(parent.table, after, parent.version))
+    return after is None or metadata.may_lose(parent.table, after, parent.version)
 
 
 def settled(contract: Contract, target: TableState, parents: Parents) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lakehouse.contracts.change import announces, grown, next_version, required
 from lakehouse.contracts.compare import compare
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.contracts.model import ChangeFeed, Column, Contract, FileSource, KafkaSource, PostgresSource, Rule, Volume
+from lakehouse.contracts.model import ChangeFeed, Column, Contract, FileSource, KafkaSource, Parent, PostgresSource, Rule, Volume
 from lakehouse.contracts.recorded import properties, recorded
 from lakehouse.settings import PROJECT
 
@@ -77,6 +77,9 @@ def rule(name: str, /, **changes: Any) -> Edit:
 
 
 # (what, from, edit, area, kind, level, redo); each concerns a thing of its own, so that any of one `from` can be combined
+UNITS = Parent("units", "unit", 7)
+WAITING = the("unit", parent=UNITS)(EVENT)
+
 CASES: list[tuple[str, Contract, Edit, str, str, str, str]] = [
     ("a column is added", EVENT, add(Column("more", "string", "string")), "columns", "compatible", "minor", "rows"),
     ("a column is dropped", EVENT, drop("twice"), "columns", "breaking", "major", "table"),
@@ -121,6 +124,10 @@ CASES: list[tuple[str, Contract, Edit, str, str, str, str]] = [
     ("shorter texts", EVENT, the("unit", max_length=3), "rules", "compatible", "minor", "rows"),
     ("empty texts", EVENT, the("unit", min_length=0), "rules", "widening", "minor", "rows"),
     ("a limit that warns", EVENT, the("note", max_length=99), "rules", "compatible", "minor", "nothing"),
+    ("a column waits for rows", EVENT, the("unit", parent=UNITS), "rules", "compatible", "minor", "rows"),
+    ("a column no longer waits", WAITING, the("unit", parent=None), "rules", "widening", "minor", "rows"),
+    ("a column waits for other rows", WAITING, the("unit", parent=replace(UNITS, table="u", column="v")), "rules", "widening", "minor", "rows"),
+    ("a record may wait longer", WAITING, the("unit", parent=replace(UNITS, horizon_days=9)), "rules", "compatible", "patch", "nothing"),
     ("masking is removed", EVENT, the("email", masking=None), "personal data", "breaking", "major", "rows"),
     ("masking is weaker", EVENT, the("email", masking="sha256"), "personal data", "breaking", "major", "rows"),
     ("masking is stronger", EVENT, the("email", masking="null"), "personal data", "breaking", "major", "rows"),
@@ -228,7 +235,7 @@ def changed(old: Any, new: Any, path: str) -> Iterator[str]:
 def test_there_is_a_case_for_every_part_of_a_contract() -> None:
     """A field that is added to the vocabulary is compared, too, or this fails."""
     seen = {path for _, old, edit, *_ in CASES for path in changed(old, edit(old), "")}
-    kinds = (Contract, Column, Rule, FileSource, KafkaSource, PostgresSource, ChangeFeed, Volume)
+    kinds = (Contract, Column, Parent, Rule, FileSource, KafkaSource, PostgresSource, ChangeFeed, Volume)
     every = {f"{kind.__name__}.{f.name}" for kind in kinds for f in fields(kind)}  # type: ignore[arg-type]
     unsaid = {"Contract.name", "Contract.version", "Contract.file", "Contract.raw"}  # what is compared by, and what is not said
     names = {"Column.name", "Rule.name"}  # another name is another column
