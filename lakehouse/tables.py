@@ -1,6 +1,6 @@
 """The names of tables: one layer and one name give the asset key, the SQL name, the folder and the dbt source.
 
-Also a column of a table to be. Not here: what a table holds (`contracts`) or how it is written (`engine.delta`).
+Also a column of a table to be, and how SQL writes a text. Not here: what a table holds (`contracts`) or how it is written (`engine.delta`).
 """
 
 from __future__ import annotations
@@ -49,5 +49,11 @@ class Field:
     @property
     def ddl(self) -> str:
         """The column as in CREATE TABLE."""
-        comment = self.comment.replace("\\", "\\\\").replace("'", "\\'")
-        return f"`{self.name}` {self.type}" + ("" if self.nullable else " NOT NULL") + (f" COMMENT '{comment}'" if comment else "")
+        comment = f" COMMENT {literal(self.comment)}" if self.comment else ""
+        return f"`{self.name}` {self.type}" + ("" if self.nullable else " NOT NULL") + comment
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

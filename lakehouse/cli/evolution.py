@@ -154,11 +154,8 @@ def _show_one(plan: Planned, base: str) -> None:
     for change in sorted(plan.changes, key=lambda c: list(_COLOURS).index(c.kind), reverse=True):
         table.add_row(f"[{_COLOURS[change.kind]}]{change.kind}[/]", change.area, escape(str(change)))
     show(table)
-    facts = grid("", "")
-    facts.show_header = False
     for name, text in _facts(plan):
-        facts.add_row(f"[dim]{name}[/dim]", text)
-    show(facts)
+        out.print(f"[dim]{name:<11}[/dim]  {text}")
     out.print()
 
 

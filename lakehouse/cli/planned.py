@@ -31,6 +31,10 @@ class Rows:
     rows: int
     records: int
 
+    def plain(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        return {"days": None if self.days is None else [d.isoformat() for d in self.days], "rows": self.rows, "records": self.records}
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -72,7 +76,6 @@ class Planned:
 
     def plain(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
-        stale = self.stale and {"days": None if self.stale.days is None else [d.isoformat() for d in self.stale.days], "rows": self.stale.rows}
         return {
             "table": self.name,
             "state": self.state,
@@ -83,7 +86,7 @@ class Planned:
             "announced": self.announced,
             "breaks_unannounced": self.breaks_unannounced,
             "needs_version": self.needs,
-            "stale": {**stale, "records": self.stale.records} if stale and self.stale else None,
+            "stale": self.stale.plain() if self.stale else None,
             "touched": {"models": list(self.touched.models), "exposures": list(self.touched.exposures)},
             "mart_rows": dict(self.mart_rows),
             "next": list(self.steps),
@@ -101,7 +104,7 @@ def against(base: Mapping[str, Contract], contracts: Mapping[str, Contract], man
     for name in sorted({*base, *contracts}):
         old, new = base.get(name), contracts.get(name)
         if old is None or new is None:
-            found.append(Planned(name, old, new, "new" if old is None else "gone", touched=_downstream(name, manifest, ("*",)) if old else Touched()))
+            found.append(Planned(name, old, new, "new" if old is None else "gone", touched=_downstream(name, manifest, {"*"}) if old else Touched()))
         else:
             found.append(_changed(old, new, manifest))
     return found
@@ -119,10 +122,8 @@ def _changed(old: Contract, new: Contract, manifest: Path | None) -> Planned:
     changes = compare(old, new)
     if not changes:
         return Planned(new.name, old, new, "same")
-    for_rows = [c for c in changes if not c.textual]
-    named = {c.subject for c in for_rows} & {c.name for c in (*old.columns, *new.columns)}
-    columns = {c.subject for c in for_rows if c.subject in named} | ({"*"} if any(c.subject not in named for c in for_rows) else set())
-    below = _downstream(new.name, manifest, columns)
+    names = {c.name for c in (*old.columns, *new.columns)}
+    below = _downstream(new.name, manifest, {c.subject if c.subject in names else "*" for c in changes if not c.textual})
     return Planned(new.name, old, new, "changed", changes, _stale(old, new, changes), below, dict(_mart_rows(below)))
 
 
@@ -140,7 +141,7 @@ def _stale(old: Contract, new: Contract, changes: tuple[Change, ...]) -> Rows | 
     return Rows(tuple(days), sum(rows.values()), sum(records.get(d, 0) for d in bronze_days(new, days)))
 
 
-def _downstream(name: str, manifest: Path | None, columns: tuple[str, ...] | set[str]) -> Touched:
+def _downstream(name: str, manifest: Path | None, columns: set[str]) -> Touched:
     return touched(manifest, name, columns) if manifest else Touched()
 
 
@@ -157,7 +158,7 @@ def _steps(plan: Planned) -> Iterator[str]:
         return
     redo = {c.redo for c in plan.changes}
     if plan.needs:
-        yield f"make the version {plan.needs} in {plan.new.file}"
+        yield f"make the version {plan.needs} in {plan.new.file.name}"
     if "source" in redo:
         yield "declare a table of another name beside it: docs/changing-a-contract.md"
         return
@@ -165,5 +166,7 @@ def _steps(plan: Planned) -> Iterator[str]:
         yield f"lakehouse materialize silver/{plan.name} --recreate"
         return
     yield f"lakehouse contract apply {plan.name}" + (" --breaking" if plan.level == "major" else "")
-    if plan.stale and plan.stale.rows:
-        yield f"lakehouse backfill silver/{plan.name}+ --from {plan.new.start} --only stale" if plan.stale.days else f"lakehouse materialize silver/{plan.name}"
+    if plan.stale and plan.stale.days:
+        yield f"lakehouse backfill silver/{plan.name}+ --from {plan.stale.days[0]} --only stale"
+    elif plan.stale and plan.stale.rows:
+        yield f"lakehouse materialize silver/{plan.name}"

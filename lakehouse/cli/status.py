@@ -25,6 +25,7 @@ from lakehouse.engine.lag import Lag, lag
 from lakehouse.errors import LakehouseError
 from lakehouse.gold.progress import behind, missing_sources, waiting
 from lakehouse.gold.project import Model
+from lakehouse.governance.deployed import differences
 from lakehouse.quality.freshness import newest_data
 from lakehouse.services.background import find
 from lakehouse.settings import settings
@@ -138,6 +139,8 @@ def _silver(contract: Contract, found: Found, now: datetime) -> None:
     _behind(contract.silver, contract.bronze, found)
     refused = metadata.open_table(contract.quarantine)
     found.quarantined = sum(metadata.rows_by_partition(refused, None).values()) if refused is not None else None
+    if any(c.stops_runs for c in differences(contract, metadata.state(contract.silver))):
+        found.problem = f"its contract's version {contract.version} breaks the one it was made by: lakehouse contract plan {contract.name}"
     delta = metadata.open_table(contract.silver)
     if contract.freshness is None or delta is None:
         return

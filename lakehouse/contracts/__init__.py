@@ -5,7 +5,7 @@
     parts      columns · identity · dates · source · promises · table (all of them together) · loader (folder → contracts, or every mistake)
     derived    rules (what a contract implies) · spark_schema · dbt_sources · describe
     changing   change (what one means) · compare · compare_columns · recorded (in a table's properties) · at_ref (in git)
-    drafting   sample → guess → keys → infer → draft
+    drafting   sample → guess → keys → infer → draft · suggest (columns for a contract that is there)
 
 Importing this package loads nothing; `loader.load_contracts` is the way in, `model` the vocabulary. Not here: Spark, Dagster.
 """

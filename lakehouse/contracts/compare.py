@@ -150,6 +150,8 @@ def _promises(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change("promises", "freshness", what, "widening" if old.freshness_column else "compatible")
     if old.volume != new.volume:
         yield Change("promises", "volume", f"{_rows(new.volume)}, was {_rows(old.volume)}", "widening" if _weaker(old.volume, new.volume) else "compatible")
+    if set(old.ignored_fields) != set(new.ignored_fields):
+        yield Change("source", "ignoredFields", f"{_said(new.ignored_fields)}, was {_said(old.ignored_fields)}", textual=True)
     if old.schema_evolution != new.schema_evolution:
         yield Change("source", "schemaEvolution", f"{new.schema_evolution}, was {old.schema_evolution}")
 

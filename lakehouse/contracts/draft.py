@@ -118,7 +118,7 @@ def _schema(facts: Facts) -> list[str]:
         "    properties:",
     ]
     for column in facts.columns:
-        lines += ["      " + line for line in _column(facts, column)]
+        lines += ["      " + line for line in column_lines(facts, column)]
     if facts.event and facts.event.guess.logical == "timestamp":
         lines += ["      " + line for line in _derived(facts, facts.event)]
     return [*lines, ""]
@@ -147,7 +147,8 @@ def _derived(facts: Facts, event: DraftColumn) -> list[str]:
     ]
 
 
-def _column(facts: Facts, column: DraftColumn) -> list[str]:
+def column_lines(facts: Facts, column: DraftColumn) -> list[str]:
+    """A column as an item of the contract's `properties`."""
     guess, is_key = column.guess, column.name in facts.key
     is_date = facts.event is column and guess.logical == "date"
     lines = [f"- name: {quoted(column.name)}", f"  logicalType: {guess.logical}"]

@@ -100,6 +100,11 @@ _LOGICAL = {
 }  # fmt: skip
 
 
+def guess_type(spark: str) -> Guess:
+    """A column whose type is known."""
+    return Guess(_LOGICAL.get(re.split(r"[(<]", spark)[0], "string"), spark)
+
+
 def _counted(guess: Guess, values: Sequence[Any], present: Sequence[Any]) -> Guess:
     guess.records, guess.empty = len(values), len(values) - len(present)
     if guess.logical not in ("array", "map", "object") and guess.spark != "binary":

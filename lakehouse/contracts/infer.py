@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from glob import escape
@@ -48,7 +48,7 @@ def infer(paths: Sequence[Path], *, name: str | None = None, domain: str | None 
     place = _place(sample, [Path(p) for p in paths], landing)
     name, domain = _table_name(name, out, place), _domain_name(domain, out, place)
     guesses, null = _guesses(sample)
-    columns = _columns(guesses)
+    columns = draft_columns(guesses)
     if not columns:
         raise ContractError(f"No column of {sample.files[0]} has a name.", state="No contract was drafted.", next_step="Name sample files with a header.")
     days = _file_days(sample, place)
@@ -78,7 +78,8 @@ def _guesses(sample: Sample) -> tuple[dict[str, Guess], str]:
     return {n: guess_text(n, s, frozenset(("", null))) if null else guesses[n] for n, s in seen.items()}, null
 
 
-def _columns(guesses: dict[str, Guess]) -> list[DraftColumn]:
+def draft_columns(guesses: Mapping[str, Guess]) -> list[DraftColumn]:
+    """A column for each field, under a name that a contract may use."""
     columns: list[DraftColumn] = []
     taken: dict[str, str] = {}
     for source, guess in guesses.items():

@@ -208,6 +208,7 @@ class Contract:
     freshness_column: str | None = None
     volume: Volume | None = None
     schema_evolution: Literal["addOnly", "strict"] = "addOnly"
+    ignored_fields: tuple[str, ...] = ()  # of the source: known, and not taken
     feed: ChangeFeed | None = None
     scd: Literal[1, 2] = 1
     status: str = "active"

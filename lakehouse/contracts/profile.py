@@ -124,6 +124,7 @@ class ContractProperties(_Part):
     dedupe: Dedupe | None = None
     changeFeed: ChangeFeed | None = None
     scd: Scd = Scd()
+    ignoredFields: list[StrictStr] = Field(default=[], description="Fields of the source that are known and not taken.")
     schemaEvolution: Literal["addOnly", "strict"] = Field(default="addOnly", description="addOnly: new columns of a Parquet source are taken into Bronze.")
 
 

@@ -28,7 +28,6 @@ def _adapter() -> TypeAdapter[Contract]:
 def properties(contract: Contract) -> dict[str, str]:
     """The properties of a table that is made by this contract."""
     text = _adapter().dump_json(contract, exclude=_NOT_SAID, warnings=False).decode()
-    text = text.replace("${", "\\u0024{")  # Spark would put one of its variables there
     return {PREFIX: text, VERSION: contract.version, HASH: hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 

@@ -64,6 +64,7 @@ def read_contract(root: Node, file: Path) -> Contract | None:
         freshness_column=freshness_column,
         volume=volume,
         schema_evolution=properties.schemaEvolution,
+        ignored_fields=tuple(dict.fromkeys(properties.ignoredFields)),
         feed=feed,
         scd=2 if properties.scd.type == 2 else 1,
         raw=root.value,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import fsspec
 
 from lakehouse.settings import settings
-from lakehouse.tables import LAYERS, Table
+from lakehouse.tables import LAYERS, Table, literal
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,7 +23,7 @@ def create_databases(session: SparkSession) -> None:
     warehouse = settings().warehouse.rstrip("/")
     present = {row[0] for row in session.sql("show databases").collect()}
     for name in sorted(set(DATABASES) - present):  # asking first: the metastore logs a trace for each that exists
-        session.sql(f"create database if not exists `{name}` location {_literal(f'{warehouse}/{name}')}")
+        session.sql(f"create database if not exists `{name}` location {literal(f'{warehouse}/{name}')}")
 
 
 def table_folders() -> list[Table]:
@@ -44,7 +44,7 @@ def register_tables(session: SparkSession) -> list[Table]:
     create_databases(session)
     missing = [table for table in table_folders() if not session.catalog.tableExists(table.sql)]
     for table in missing:
-        session.sql(f"create table if not exists {table.sql} using delta location {_literal(table.location(settings().warehouse))}")
+        session.sql(f"create table if not exists {table.sql} using delta location {literal(table.location(settings().warehouse))}")
     return missing
 
 
@@ -65,8 +65,3 @@ def drop_table(session: SparkSession, table: Table) -> None:
     system, root = fsspec.url_to_fs(table.location(settings().warehouse))
     if system.exists(root):
         system.rm(root, recursive=True)  # an external table's files stay when it is dropped
-
-
-def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

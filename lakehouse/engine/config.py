@@ -195,6 +195,8 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.files.ignoreCorruptFiles": "false",
         "spark.sql.files.ignoreMissingFiles": "false",
         "spark.sql.runSQLOnFiles": "false",
+        # A text with ${…} in it means what it says: it is no place for the engine's settings, nor for its environment with whatever secrets that has.
+        "spark.sql.variable.substitute": "false",
         "spark.databricks.delta.schema.autoMerge.enabled": "false",
         # The Thrift server turns the Java 8 date API on, and Delta's metadata-only max(<date partition>) then fails on a cast.
         "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",

@@ -21,7 +21,7 @@ from lakehouse.engine.metadata import APP, Note, TableState
 from lakehouse.engine.shape import Shape, alterations, creation
 from lakehouse.errors import DataError
 from lakehouse.settings import settings
-from lakehouse.tables import Field, Table
+from lakehouse.tables import Field, Table, literal
 
 _TXN = "spark.databricks.delta.write"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
@@ -70,7 +70,7 @@ def _clear_half_created(table: Table) -> None:
 
 def _register(spark: SparkSession, table: Table) -> None:
     """Give the catalogue a table whose folder is there: the catalogue is derived state."""
-    spark.sql(f"CREATE TABLE IF NOT EXISTS {table.sql} USING delta LOCATION '{table.location(settings().warehouse)}'").collect()
+    spark.sql(f"CREATE TABLE IF NOT EXISTS {table.sql} USING delta LOCATION {literal(table.location(settings().warehouse))}").collect()
 
 
 def _evolve(spark: SparkSession, found: TableState, shape: Shape) -> bool:

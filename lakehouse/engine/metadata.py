@@ -250,6 +250,17 @@ def rows(table: Table, version: int) -> int:
     return sum(rows_by_partition(delta, None).values()) if delta is not None else 0
 
 
+def filled(table: Table, version: int) -> dict[str, float]:
+    """The share of rows that have a value, by column, in a version of the table; of columns that file statistics tell of."""
+    delta = open_table(table, version)
+    found = pa.table(delta.get_add_actions(flatten=True)) if delta is not None else None
+    count = pc.sum(found["num_records"]).as_py() if found is not None and found.num_rows else 0
+    if found is None or not count:
+        return {}
+    names = [n for n in found.column_names if n.startswith("null_count.")]
+    return {n.removeprefix("null_count."): 1 - (pc.sum(found[n]).as_py() or 0) / count for n in names if found[n].null_count == 0}
+
+
 def greatest(table: Table, version: int, column: str) -> int | None:
     """The greatest value of a whole number column in a version of the table, from file statistics; None when there is none."""
     delta = open_table(table, version)

@@ -63,6 +63,7 @@ def open_session(endpoints: Endpoints) -> SparkSession:
     _ = connected.version
     if not ours:
         session.conf.set("spark.sql.session.timeZone", "UTC")
+        session.conf.set("spark.sql.variable.substitute", "false")
         connected.client.set_retry_policies([DefaultPolicy()])
     return session
 

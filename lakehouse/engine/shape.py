@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lakehouse.engine.metadata import TableState
 from lakehouse.errors import DataError
-from lakehouse.tables import Field, Table
+from lakehouse.tables import Field, Table, literal
 
 _WIDENING = "delta.enableTypeWidening"
 _SYNONYMS = {"integer": "int", "long": "bigint", "short": "smallint", "byte": "tinyint", "real": "float", "dec": "decimal", "numeric": "decimal"}
@@ -36,7 +36,9 @@ def creation(table: Table, shape: Shape, location: str) -> str:
     columns = ", ".join(f.ddl for f in shape.fields)
     partition = f" PARTITIONED BY (`{shape.partition}`)" if shape.partition else ""
     properties = f" TBLPROPERTIES ({_pairs(shape.properties)})" if shape.properties else ""
-    return f"CREATE TABLE IF NOT EXISTS {table.sql} ({columns}) USING delta{partition} LOCATION {_text(location)} COMMENT {_text(shape.comment)}{properties}"
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table.sql} ({columns}) USING delta{partition} LOCATION {literal(location)} COMMENT {literal(shape.comment)}{properties}"
+    )
 
 
 def alterations(found: TableState, have: Sequence[Field], shape: Shape, partition_columns: Sequence[str]) -> list[str]:
@@ -64,9 +66,9 @@ def _statements(found: TableState, missing: Sequence[Field], pairs: Sequence[tup
         yield f"{alter} ALTER COLUMN `{new.name}` TYPE {new.type}"
     for new, old in pairs:
         if new.comment != old.comment:
-            yield f"{alter} ALTER COLUMN `{new.name}` COMMENT {_text(new.comment)}"
+            yield f"{alter} ALTER COLUMN `{new.name}` COMMENT {literal(new.comment)}"
     if shape.comment != found.comment:
-        yield f"COMMENT ON TABLE {found.table.sql} IS {_text(shape.comment)}"
+        yield f"COMMENT ON TABLE {found.table.sql} IS {literal(shape.comment)}"
     if any(found.properties.get(k) != v for k, v in shape.properties.items()):
         yield f"{alter} SET TBLPROPERTIES ({_pairs(shape.properties)})"
 
@@ -82,12 +84,7 @@ def _other_shape(table: Table, stuck: Sequence[tuple[Field, Field]], partition_c
 
 
 def _pairs(properties: Mapping[str, str]) -> str:
-    return ", ".join(f"{_text(k)} = {_text(v)}" for k, v in properties.items())
-
-
-def _text(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return ", ".join(f"{literal(k)} = {literal(v)}" for k, v in properties.items())
 
 
 def _plain(type_: str) -> str:

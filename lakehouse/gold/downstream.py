@@ -19,7 +19,7 @@ class Touched:
 
 
 def touched(manifest: Path, table: str, columns: Collection[str]) -> Touched:
-    """What is made of these columns of a Silver table, at whatever distance; of no column nothing is.
+    """What is made of these columns of a Silver table (`*`: of which rows it has), at whatever distance; of no column nothing is.
 
     By tables: a model that reads the table counts, whichever columns it reads. Column lineage makes this exact, here and nowhere else.
     """

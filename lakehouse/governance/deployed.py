@@ -36,7 +36,7 @@ def raise_if_broken(contract: Contract, state: TableState | None) -> None:
     old = deployed(contract, state)
     if stops and state is not None and old is not None:
         raise ContractChanged(
-            f"{state.table} was made by version {old.version} of its contract, and version {contract.version} breaks it:\n"
+            f"{state.table} was made by version {old.version} of its contract, and {contract.file.name} ({contract.version}) breaks it:\n"
             + "\n".join(f"  {c}" for c in stops[:5])
             + (f"\n  and {len(stops) - 5} more" if len(stops) > 5 else ""),
             state=f"{state.table} is unchanged, at version {state.version}.",
@@ -49,7 +49,7 @@ def raise_if_unannounced(old: Contract, new: Contract, changes: Sequence[Change]
     level = required(changes)
     if level == "major" and not announces(old.version, new.version, level):
         raise ContractChanged(
-            f"{new.name} {old.version} is deployed, and {new.file} breaks it without saying so: its version is {new.version}.",
+            f"{new.name} {old.version} is deployed, and {new.file.name} breaks it without saying so: its version is {new.version}.",
             state="Nothing was changed.",
             next_step=f"Make its version {next_version(old.version, level)} once those who read it agree; what breaks: lakehouse contract plan {new.name}",
         )

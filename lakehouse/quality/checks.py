@@ -20,6 +20,7 @@ from lakehouse.quality.freshness import newest_data
 if TYPE_CHECKING:  # only its name: the engine alone opens tables
     from deltalake import DeltaTable
 
+_TOLD = 8  # fields that a check's text names; its metadata has all
 MOST_REFUSED = 0.5  # a larger share of refused records means that the source or the contract is wrong, not the records
 
 SILVER_CHECKS = {
@@ -28,6 +29,7 @@ SILVER_CHECKS = {
     "history": "The versions of a key follow each other without overlap and without gap; at most one is current.",
     "key_dates": "No key stands on two event dates.",
     "conservation": "Every Bronze record is applied, superseded or refused: none is lost.",
+    "source_fields": "The source has the fields that the contract takes: no new one, and none that is gone.",
     "row_rules": "Few records break a row rule.",
     "waiting": "No record has waited for a row of another table for longer than its contract allows.",
     "volume": "The partitions have as many rows as the contract expects.",
@@ -56,7 +58,8 @@ def silver_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
     if contract.freshness is None:
         del names["freshness"]
     key = dg.AssetKey(contract.silver.key)
-    return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=name in _BLOCKING) for name, text in names.items()]
+    blocking = {*_BLOCKING, *(("source_fields",) if contract.schema_evolution == "strict" else ())}
+    return [dg.AssetCheckSpec(name, asset=key, description=text, blocking=name in blocking) for name, text in names.items()]
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,19 @@ def check_freshness(contract: Contract, table: DeltaTable, now: datetime | None 
     text = f"The newest {contract.freshness_column} is {newest:%Y-%m-%d %H:%M} UTC; promised is an age of at most {contract.freshness}."
     numbers: dict[str, int | float | str] = {"age_seconds": age.total_seconds(), "newest": newest.isoformat()}
     return Verdict("freshness", age <= contract.freshness, text, dg.AssetCheckSeverity.WARN, numbers)
+
+
+def check_fields(contract: Contract, unknown: Mapping[str, int], gone: Mapping[str, float], records: int, patch: str) -> Verdict:
+    """Fields that the contract does not take (records that have them), and columns whose field no record had (share of rows that had a value before)."""
+    told = [f"{column} is in none of {records:,} records, and {share:.0%} of the rows before had a value" for column, share in gone.items()]
+    told += [f"{field} is in {n:,} of {records:,} records and the contract does not take it" for field, n in list(unknown.items())[:_TOLD]]
+    if unknown:
+        more = f"{len(unknown) - _TOLD} more such fields: " if len(unknown) > _TOLD else ""
+        told.append(f"{more}Bronze keeps them; name them in ignoredFields of {contract.file.name}, or take them in" + (f":\n{patch}" if patch else ""))
+    severity = dg.AssetCheckSeverity.ERROR if contract.schema_evolution == "strict" else dg.AssetCheckSeverity.WARN
+    numbers: dict[str, int | float | str] = {f"unknown: {field}": n for field, n in unknown.items()}
+    numbers |= {f"gone: {column}": share for column, share in gone.items()} | ({"suggested_columns": patch} if patch else {})
+    return Verdict("source_fields", not told, ". ".join(told) or "The fields are those that the contract takes.", severity, numbers)
 
 
 def check_refused(refused: int, total: int, by_rule: Mapping[str, int], table: str, still: int = 0) -> Verdict:

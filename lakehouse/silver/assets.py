@@ -9,7 +9,16 @@ import dagster as dg
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import rows_by_partition, state
-from lakehouse.quality.checks import Verdict, check_freshness, check_refused, check_schema, check_volume, check_waiting, silver_specs
+from lakehouse.quality.checks import (
+    Verdict,
+    check_fields,
+    check_freshness,
+    check_refused,
+    check_schema,
+    check_volume,
+    check_waiting,
+    silver_specs,
+)
 from lakehouse.resources import SparkEngine, TableMetadata
 from lakehouse.runs import REPLAY, asset_spec, column_lineage, daily, freshness, rebuilds_everything, report_partitions, requested_days
 from lakehouse.silver.build import increment, put_through, rebuild
@@ -68,7 +77,7 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         report_partitions(context, contract.start, contract.silver, {d: {"partition_row_count": rows.get(d, 0), **columns} for d in built.dates})
         per_day = {d: {"partition_row_count": refused_rows.get(d, 0)} for d in built.days if d is not None}
         report_partitions(context, contract.start, contract.quarantine, per_day)
-    verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _refused(contract, built)]
+    verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _fields(contract, built), _refused(contract, built)]
     verdicts += [check_waiting(contract, datetime.now(UTC).date())] if contract.waiting_columns else []
     verdicts += [check_volume(contract, table, built.dates)] if contract.volume else []
     verdicts += [check_freshness(contract, table)] if contract.freshness else []
@@ -120,6 +129,10 @@ def _conserved(built: Built) -> Verdict:
         f"Bronze day {b.day}: {b.rows_in:,} in, {b.applied:,} applied, {b.superseded:,} superseded, {b.refused:,} refused, {b.lost:,} lost" for b in wrong[:5]
     )
     return Verdict("conservation", not wrong, text or f"{sum(b.rows_in for b in built.balances):,} records are accounted for.")
+
+
+def _fields(contract: Contract, built: Built) -> Verdict:
+    return check_fields(contract, built.drift.unknown, built.drift.gone, built.drift.records, built.drift.patch)
 
 
 def _refused(contract: Contract, built: Built) -> Verdict:

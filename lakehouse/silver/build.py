@@ -32,6 +32,7 @@ from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
 from lakehouse.silver import history, parents, replay, report
 from lakehouse.silver.changes import DELETED
+from lakehouse.silver.drift import Drift
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
 from lakehouse.silver.plan import Again, Plan, among, bronze_days, catch_up, known, rebuild_of, remembered, torn
@@ -228,6 +229,7 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
     try:
         counts = Counts.of(scoped, contract)
         counts.raise_if_failed(contract)
+        built = built if built.drift.records else replace(built, drift=_drift(spark, contract, plan, targets, counts))
         if plan.chosen is not None:
             replay.check_found(contract, plan.chosen, counts)
             if not counts.accepted:  # Silver stays as it is
@@ -255,6 +257,14 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
         raise
     finally:
         rows.unpersist()
+
+
+def _drift(spark: SparkSession, contract: Contract, plan: Plan, targets: tuple[TableState, ...], counts: Counts) -> Drift:
+    """What the source has otherwise than the contract. Only what arrives anew tells that a field is gone."""
+    silver = next((t for t in targets if t.table == contract.silver), None)
+    looks = silver is not None and plan.step == "append" and counts.drift.absent
+    filled = metadata.filled(contract.silver, silver.version) if silver is not None and looks else {}
+    return counts.drift.explained(lambda: _bronze(spark, contract, plan), contract, filled)
 
 
 def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, FileSource, PostgresSource
+from lakehouse.silver import drift
 from lakehouse.silver.changes import DELETED, PLACES, deletes, envelope_problems, exactly, failing, field, is_debezium, opened, tombstones
 from lakehouse.silver.transforms import transform_of
 from lakehouse.silver.types import Source, typed, widened
@@ -26,7 +27,8 @@ _FIELDS = "_fields"  # map of field name → raw text, for text formats
 
 
 def parse(bronze: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> DataFrame:
-    """One row per Bronze row. Columns: the contract's, `_payload`, `_problems` (array of names, NULL when there is none), `_record_hash`, the origin.
+    """One row per Bronze row. Columns: the contract's, `_payload`, `_problems` (array of names, NULL when there is none), `_record_hash`, the origin,
+    and what the source has otherwise than the contract (`drift`).
 
     `headers`: the CSV header lines that occur in these rows.
     """
@@ -36,7 +38,8 @@ def parse(bronze: DataFrame, contract: Contract, headers: Sequence[str] = ()) ->
     rows = deletes(_transform(_derive(rows, contract), contract), contract)
     checks = [*problems, *[(f"{c.name}_type", failing(c.name, t.failed, contract)) for c, t in pairs if t.failed is not None]]
     columns = (*[c.name for c in contract.columns], *(DELETED if contract.feed else ()))
-    return tombstones(rows.select(*columns, "_payload", "_record_hash", *ORIGIN, _collect(checks).alias("_problems")), contract)
+    seen = drift.of_text(F.col(_FIELDS), contract) if contract.source.is_text else drift.of_columns(contract)
+    return tombstones(rows.select(*columns, "_payload", "_record_hash", *ORIGIN, _collect(checks).alias("_problems"), *seen), contract)
 
 
 def _text(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> tuple[DataFrame, list[tuple[str, Column]]]:
@@ -55,7 +58,8 @@ def _typed_format(bronze: DataFrame, contract: Contract) -> tuple[DataFrame, lis
     own = own_columns(bronze)
     texts = [(c, c.source_field or c.name) for c in contract.read_columns]
     columns = [(F.col(f"`{n}`") if n in own or (contract.feed and n in PLACES) else F.lit(None).cast(c.type)).alias(f"_raw_{c.name}") for c, n in texts]
-    raw = bronze.select(*_origin(bronze, contract), record(bronze, contract).alias("_payload"), record_hash(bronze, contract).alias("_record_hash"), *columns)
+    whole = record(bronze, contract).alias("_payload"), record_hash(bronze, contract).alias("_record_hash")
+    raw = bronze.select(*_origin(bronze, contract), *whole, drift.unknown_columns(own, contract), *columns)
     return raw, [("malformed", F.lit(False))]
 
 

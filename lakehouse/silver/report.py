@@ -22,12 +22,14 @@ from lakehouse.engine.delta import rows_of
 from lakehouse.engine.metadata import Day
 from lakehouse.errors import RowRuleFailed
 from lakehouse.quality.rules import dispositions
+from lakehouse.silver.drift import MANY, UNKNOWN, Drift, masks
 from lakehouse.silver.history import changes_of
 from lakehouse.silver.parents import due
 from lakehouse.silver.plan import Plan, torn
 from lakehouse.silver.scd import order_columns
 
 K = TypeVar("K")
+MOST_GROUPS = 50_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Group:
     accepted: bool
     reasons: tuple[str, ...]
     rows: int
+    unknown: str | None = None  # see `silver.drift`
+    absent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,19 @@ class Counts:
     """The judged records of a run, counted once."""
 
     groups: tuple[Group, ...]
+    drift: Drift = field(default_factory=Drift)
 
     @staticmethod
     def of(judged: DataFrame, contract: Contract) -> Counts:
         """Count; the one action that also parses, since its input is kept."""
         event_date = F.col(contract.event_date) if contract.event_date else F.lit(None).cast("date")
-        by = judged.groupBy("_source_date", F.when(F.col("_accepted"), event_date).alias("_d"), "_accepted", "_reasons").count()
-        return Counts(tuple(Group(r[0], r[1], r[2], tuple(r[3] or ()), r[4]) for r in by.collect()))
+        by = [F.col("_source_date"), F.when(F.col("_accepted"), event_date).alias("_d"), F.col("_accepted"), F.col("_reasons")]
+        counted = [F.count("*"), *[F.bit_and(m) for m in masks(contract)]]
+        found = judged.groupBy(*by, UNKNOWN).agg(*counted).limit(MOST_GROUPS + 1).collect()
+        if len(found) > MOST_GROUPS:  # records with names of their own making, such as keys: these are counted as one
+            found = judged.groupBy(*by, F.when(F.col(UNKNOWN).isNotNull(), MANY).alias(UNKNOWN)).agg(*counted).collect()
+        groups = tuple(Group(r[0], r[1], r[2], tuple(r[3] or ()), r[5], r[4], tuple(r[6:])) for r in found)
+        return Counts(groups, Drift.of(contract, [(g.unknown, g.rows, g.absent) for g in groups]))
 
     @cached_property
     def accepted(self) -> dict[Day, int]:
@@ -131,6 +141,7 @@ class Built:
     days: frozenset[Day] = frozenset()
     balances: tuple[Balance, ...] = ()
     by_rule: dict[str, int] = field(default_factory=dict)
+    drift: Drift = field(default_factory=Drift)
 
     @property
     def changed(self) -> bool:
@@ -148,6 +159,7 @@ class Built:
             days=self.days | other.days,
             balances=(*self.balances, *other.balances),
             by_rule=dict(Counter(self.by_rule) + Counter(other.by_rule)),
+            drift=self.drift if self.drift.records else other.drift,
         )
 
     @property

@@ -106,7 +106,7 @@ def test_a_column_more_makes_the_days_stale_and_names_their_rows(contracts: Path
     assert [(c["subject"], c["kind"], c["redo"]) for c in plan["changes"]] == [("gateway", "compatible", "rows")]
     assert plan["stale"] == {"days": ["2026-11-01", "2026-11-02"], "rows": 5, "records": 5}
     assert "staging.stg_sensor_reading" in plan["touched"]["models"] and plan["touched"]["exposures"] == ["factory_health"]
-    assert plan["next"][-1] == "lakehouse backfill silver/sensor_reading+ --from 2026-01-01 --only stale"
+    assert plan["next"][-1] == "lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --only stale"
 
 
 def test_a_change_of_words_touches_nobody(contracts: Path) -> None:

@@ -203,6 +203,7 @@ CASES: list[tuple[str, Contract, Edit, str, str, str, str]] = [
     ("a volume only warns", EVENT, table(volume=Volume(1, 10, "warning")), "promises", "widening", "minor", "nothing"),
     ("a volume is narrower", EVENT, table(volume=Volume(2, 9, "error")), "promises", "compatible", "minor", "nothing"),
     ("no volume", EVENT, table(volume=None), "promises", "widening", "minor", "nothing"),
+    ("a field that is passed over", EVENT, table(ignored_fields=("x",)), "source", "compatible", "patch", "nothing"),
     ("new columns are an error", EVENT, table(schema_evolution="strict"), "source", "compatible", "minor", "nothing"),
     ("another domain", EVENT, table(domain="sales"), "texts", "compatible", "patch", "nothing"),
     ("another status", EVENT, table(status="deprecated"), "texts", "compatible", "patch", "nothing"),

@@ -80,3 +80,7 @@ def test_the_class_path_is_explicit_and_sorted(lake: Settings):
 )
 def test_the_engine_is_told(lake: Settings, key: str, value: str):
     assert dict(engine_config(lake).conf)[key] == value
+
+
+def test_texts_that_look_like_variables_are_texts_and_show_nobody_the_engine_s_environment(lake: Settings):
+    assert dict(engine_config(lake).conf)["spark.sql.variable.substitute"] == "false"
