@@ -32,6 +32,10 @@ class Settings(BaseSettings):
     warehouse: str = Field(default="", description="Folder or URL of the Delta tables. Default: `<home>/warehouse`.")
     dbt_project: Path = Field(default=PROJECT / "dbt_project", description="The dbt project that builds Gold.")
 
+    s3_endpoint: str = Field(default="", description="URL of an S3 server, such as `https://s3.example.com`. Default: AWS.")
+    s3_region: str = Field(default="", description="Region of the buckets; needed on AWS. Default with an endpoint: `us-east-1`.")
+    s3_path_style: bool | None = Field(default=None, description="Whether the bucket stands in the path, not in the host. Default: with an endpoint.")
+
     engine: Literal["embedded", "remote"] = Field(default="embedded", description="`embedded`: Spark is started here on demand; `remote`: it runs elsewhere.")
     connect_url: str = Field(default="", description="Spark Connect URL of a remote engine, such as `sc://host:15002`.")
     thrift_host: str = Field(default="", description="Thrift/JDBC host of a remote engine.")
@@ -59,7 +63,8 @@ class Settings(BaseSettings):
         fill(self, "dbt_project", self.dbt_project.expanduser().absolute())
         for name in ("landing", "warehouse"):
             value = getattr(self, name) or str(self.home / name)
-            fill(self, name, value if "://" in value else str(Path(value).expanduser().absolute()))
+            fill(self, name, s3a(value) if "://" in value else str(Path(value).expanduser().absolute()))
+        self._complete_s3()
         if self.engine == "remote" and not (self.connect_url and self.thrift_host):
             raise ValueError("LAKEHOUSE_ENGINE=remote needs LAKEHOUSE_CONNECT_URL and LAKEHOUSE_THRIFT_HOST (and LAKEHOUSE_THRIFT_PORT where it is not 10000)")
         for name, urls, schemes in (
@@ -69,6 +74,28 @@ class Settings(BaseSettings):
             if any(urlsplit(u.get_secret_value()).scheme not in schemes or not urlsplit(u.get_secret_value()).hostname for u in urls):
                 raise ValueError(f"LAKEHOUSE_ALERT_{name} needs URLs that begin with {schemes[0]}:// or {schemes[1]}://")
         return self
+
+    def _complete_s3(self) -> None:
+        fill = object.__setattr__
+        found = urlsplit(self.s3_endpoint)
+        if self.s3_endpoint and (found.scheme not in ("http", "https") or not found.hostname or found.username or found.path.strip("/")):
+            raise ValueError("LAKEHOUSE_S3_ENDPOINT needs the form https://host:port; keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        if self.uses_s3 and not (self.s3_endpoint or self.s3_region):
+            raise ValueError("s3a:// needs LAKEHOUSE_S3_REGION (AWS), or LAKEHOUSE_S3_ENDPOINT (another S3 server)")
+        if self.s3_path_style is None:
+            fill(self, "s3_path_style", bool(self.s3_endpoint))
+        if self.s3_endpoint and not self.s3_region:
+            fill(self, "s3_region", "us-east-1")
+
+    @property
+    def uses_s3(self) -> bool:
+        """Whether the engine must be able to reach an object store."""
+        return bool(self.s3_endpoint or self.s3_region) or any(url.startswith("s3a://") for url in (self.warehouse, self.landing))
+
+
+def s3a(url: str) -> str:
+    """The URL under the one name that Spark knows object stores by."""
+    return f"s3a{url[2:]}" if url.startswith("s3://") else url
 
 
 @lru_cache(maxsize=1)

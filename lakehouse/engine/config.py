@@ -18,9 +18,10 @@ from pathlib import Path
 
 import psutil
 
-from lakehouse.engine.jars import jars_folder, read_lock
+from lakehouse.engine.jars import S3_LOCK, jars_folder, read_lock, s3_folder
 from lakehouse.errors import SetupError
 from lakehouse.settings import Settings
+from lakehouse.storage import s3
 
 GIB = 1024**3
 SMALLEST_HEAP, LARGEST_HEAP = 2, 8
@@ -50,6 +51,7 @@ class EngineConfig:
     java: Path
     spark_home: Path
     class_path: tuple[Path, ...]
+    further: tuple[Path, ...]  # the end of the class path: jars that only some lakes need
     flags: tuple[str, ...]
     heap: str
     conf: tuple[tuple[str, str], ...]
@@ -66,10 +68,10 @@ class EngineConfig:
 
     def fingerprint(self) -> str:
         """Changes when a running engine would have to be restarted to follow."""
-        return _digest([str(self.java), java_version(), [str(p) for p in self.class_path], self.flags, self.heap, self.conf])
+        return _digest([str(self.java), java_version(), [str(p) for p in (*self.class_path, *self.further)], self.flags, self.heap, self.conf])
 
     def aot_key(self) -> str:
-        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake and heap."""
+        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake, heap and `further` jars (Java wants the class path to begin so)."""
         flags = [flag for flag in self.flags if str(self.home) not in flag]
         return f"jdk{java_version()}-{_digest([[str(p) for p in self.class_path], flags])}"
 
@@ -82,6 +84,7 @@ def engine_config(settings: Settings) -> EngineConfig:
         java=java(),
         spark_home=spark_home,
         class_path=_class_path(spark_home),
+        further=tuple(sorted(s3_folder() / jar.filename for jar in read_lock(S3_LOCK))) if settings.uses_s3 else (),
         flags=_flags(settings.home),
         heap=settings.engine_heap or default_heap(memory_limit()),
         conf=tuple(sorted(_spark_conf(settings).items())),
@@ -169,7 +172,9 @@ def _flags(home: Path) -> tuple[str, ...]:
 
 def _spark_conf(settings: Settings) -> dict[str, str]:
     scratch = settings.home / "engine" / "tmp"
+    store = s3.spark_conf(settings) if settings.uses_s3 else {}
     return {
+        **{f"spark.hadoop.{key}": value for key, value in store.items()},
         "spark.master": "local[*]",
         "spark.app.name": "lakehouse",
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",

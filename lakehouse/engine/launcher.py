@@ -21,10 +21,11 @@ import psutil
 
 from lakehouse.engine import aot, process
 from lakehouse.engine.config import EngineConfig, engine_config, metastore_folder, versions
-from lakehouse.engine.jars import ensure_jars
+from lakehouse.engine.jars import S3_LOCK, ensure_jars, s3_folder
 from lakehouse.engine.state import EngineState, clear_state, living, read_state, write_state
 from lakehouse.errors import EngineError
 from lakehouse.settings import Settings, settings
+from lakehouse.storage import check
 
 STARTS = 3  # attempts, when another program takes a port that was free a moment ago
 STOP_PATIENCE = 30.0
@@ -142,7 +143,10 @@ def _start_or_adopt(chosen: Settings, config: EngineConfig) -> EngineState:
         _LOG.warning("Ending an engine of this lake that was left over from a start that did not finish: process %d", stray.pid)
         process.end(stray, STOP_PATIENCE)
     clear_state(chosen.home)
+    check(chosen.warehouse)
     ensure_jars()
+    if config.further:
+        ensure_jars(folder=s3_folder(), lock=S3_LOCK)
     aot.share_classes(config.java)
     return _make_ready(chosen, config, _start(chosen, config))
 

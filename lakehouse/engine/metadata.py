@@ -13,13 +13,13 @@ from datetime import date
 from typing import Any, Self
 from urllib.parse import unquote
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.settings import settings
+from lakehouse.storage import delta_options, explained, filesystem
 from lakehouse.tables import Table
 
 APP = "lakehouse"  # the application id of every transaction the platform writes
@@ -127,7 +127,8 @@ def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
     """The table at a version (None: the newest), or None when there is no table."""
     location = table.location(settings().warehouse)
     try:
-        return DeltaTable(location, version=version)
+        with explained(location):
+            return DeltaTable(location, version=version, storage_options=delta_options(location))
     except TableNotFoundError:
         return None
 
@@ -219,9 +220,11 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
 
 def actions(table: Table, version: int) -> list[dict[str, Any]] | None:
     """What a commit says, action by action; None when it is gone from the log."""
-    filesystem, root = fsspec.url_to_fs(table.location(settings().warehouse))
+    location = table.location(settings().warehouse)
+    system, root = filesystem(location)
     try:
-        return [json.loads(line) for line in filesystem.cat_file(f"{root}/_delta_log/{version:020d}.json").decode().splitlines()]
+        with explained(location):
+            return [json.loads(line) for line in system.cat_file(f"{root}/_delta_log/{version:020d}.json").decode().splitlines()]
     except FileNotFoundError:
         return None
 

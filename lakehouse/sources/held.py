@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lakehouse.engine.metadata import Day
+from lakehouse.storage import explained, filesystem
 
 if TYPE_CHECKING:  # only its name: the engine alone opens tables
     from deltalake import DeltaTable
@@ -23,7 +24,7 @@ def data_files(table: DeltaTable, days: Collection[Day] | None) -> list[tuple[st
     actions = pa.table(table.get_add_actions(flatten=True))
     if actions.num_rows == 0:
         return []
-    root = table.table_uri.rstrip("/").removeprefix("file://")
+    _, root = filesystem(table.table_uri)
     found = zip(actions["path"].to_pylist(), actions["partition._source_date"].to_pylist(), strict=True)
     return [(f"{root}/{path}", cast("date | None", day)) for path, day in found if days is None or day in days]
 
@@ -31,5 +32,7 @@ def data_files(table: DeltaTable, days: Collection[Day] | None) -> list[tuple[st
 def columns(table: DeltaTable, days: Collection[Day] | None, *names: str) -> Iterator[tuple[pa.Table, Day]]:
     """These columns, one data file at a time. `_source` comes dictionary-encoded, as it is stored."""
     fmt = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=["_source"]))
+    system, _ = filesystem(table.table_uri)
     for file, day in data_files(table, days):
-        yield ds.dataset(file, format=fmt).to_table(columns=list(names)), day
+        with explained(table.table_uri):
+            yield ds.dataset(file, format=fmt, filesystem=system).to_table(columns=list(names)), day
