@@ -41,7 +41,24 @@ class Settings(BaseSettings):
     thrift_host: str = Field(default="", description="Thrift/JDBC host of a remote engine.")
     thrift_port: int = Field(default=10000, ge=1, le=65535, description="Thrift/JDBC port of a remote engine.")
     engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
+    engine_host: str = Field(
+        default="127.0.0.1", description="Address that the engine's doors open at. They ask nobody who he is: only inside a closed network."
+    )
     engine_start_timeout: int = Field(default=120, ge=5, description="Seconds to wait until both doors of the embedded engine are open.")
+
+    spark_master: str = Field(
+        default="local[*]",
+        pattern=r"^(local(\[.+\])?|yarn|(spark|k8s)://.+)$",
+        description="Where the engine computes: here, or `spark://…`, `k8s://…`, `yarn`.",
+    )
+    driver_host: str = Field(default="127.0.0.1", description="On a cluster: the name or address under which executors reach the engine.")
+    executors: str = Field(
+        default="", pattern=r"^(\d+(-\d+)?)?$", description="On a cluster: how many, or `1-10`, as many as the work needs. Default: all there are."
+    )
+    executor_cores: int = Field(default=2, ge=1, description="Processors of an executor.")
+    executor_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Memory of an executor.")
+    event_log: str = Field(default="", description="Folder or URL for Spark's event logs, which its history server shows. Default: none.")
+    spark_options_file: Path | None = Field(default=None, description="File of further Spark settings (`key value` lines), such as `spark.kubernetes.…`.")
 
     kafka_brokers: str = Field(
         default="", description="Brokers (`host:port,…`) for contracts whose host is `services`. Default: those of `lakehouse services`."
@@ -61,6 +78,8 @@ class Settings(BaseSettings):
         fill(self, "home", self.home.expanduser().absolute())
         fill(self, "contracts", self.contracts.expanduser().absolute())
         fill(self, "dbt_project", self.dbt_project.expanduser().absolute())
+        if self.spark_options_file:
+            fill(self, "spark_options_file", self.spark_options_file.expanduser().absolute())
         for name in ("landing", "warehouse"):
             value = getattr(self, name) or str(self.home / name)
             fill(self, name, s3a(value) if "://" in value else str(Path(value).expanduser().absolute()))

@@ -105,6 +105,11 @@ def ensure_jars(progress: Progress | None = None, folder: Path | None = None, lo
     return sorted(folder / jar.filename for jar in locked)
 
 
+def ensure_s3_jars(progress: Progress | None = None) -> list[Path]:
+    """The same for those that object stores need."""
+    return ensure_jars(progress, s3_folder(), S3_LOCK)
+
+
 def _fetch_all(jars: Iterable[Jar], folder: Path, progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch, ThreadPoolExecutor(max_workers=8) as pool:
@@ -156,7 +161,7 @@ def main(sets: list[str]) -> int:
     try:
         paths = ensure_jars(progress=lambda line: _say(f"  {line}"))
         if "s3" in sets:
-            paths += ensure_jars(lambda line: _say(f"  {line}"), s3_folder(), S3_LOCK)
+            paths += ensure_s3_jars(lambda line: _say(f"  {line}"))
     except SetupError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -55,7 +55,7 @@ def spawn(config: EngineConfig, connect_port: int, thrift_port: int, aot: Sequen
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=config.folder,
-            env=_environment(config),
+            env=environment(config),
             start_new_session=True,
         )
     _CHILDREN.append(child)
@@ -120,6 +120,13 @@ def last_lines(log: Path, count: int = 15) -> list[str]:
         return []
 
 
+def environment(config: EngineConfig) -> dict[str, str]:
+    """This process's environment handed on (credentials of object stores, proxies), without what would configure another Spark or Java."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    alone = {"SPARK_LOCAL_IP": LOOPBACK} if dict(config.conf)["spark.driver.host"] == LOOPBACK else {}
+    return {**kept, **alone, "SPARK_HOME": str(config.spark_home), "SPARK_SCALA_VERSION": "2.13", "PYSPARK_PYTHON": sys.executable}
+
+
 def _own_ports() -> set[int]:
     return {c.laddr.port for c in psutil.Process().net_connections(kind="tcp") if c.laddr}
 
@@ -156,12 +163,6 @@ def _quoted(argument: str) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\")
-
-
-def _environment(config: EngineConfig) -> dict[str, str]:
-    """This process's environment handed on (credentials of object stores, proxies), without what would configure another Spark or Java."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-    return {**kept, "SPARK_HOME": str(config.spark_home), "SPARK_LOCAL_IP": LOOPBACK, "SPARK_SCALA_VERSION": "2.13", "PYSPARK_PYTHON": sys.executable}
 
 
 def _prepare_folders(config: EngineConfig) -> None:
