@@ -52,7 +52,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     command = [str(weed), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.config={folder / 's3.json'}"]
     command += [f"-master.port={master}", f"-master.port.grpc={master_rpc}", f"-volume.port={volume}", f"-volume.port.grpc={volume_rpc}"]
     command += [f"-filer.port={filer}", f"-filer.port.grpc={filer_rpc}", f"-s3.port={s3}", f"-s3.port.grpc={s3_rpc}"]
-    command += ["-master.volumeSizeLimitMB=256", "-volume.max=64", "-master.telemetry=false", "-s3.port.iceberg=0"]
+    command += ["-master.volumeSizeLimitMB=256", "-volume.max=64", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder, env=env)

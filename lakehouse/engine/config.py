@@ -78,6 +78,11 @@ class EngineConfig:
         """Where the engine's output goes."""
         return self.home / "logs" / "engine.log"
 
+    @property
+    def warehouse(self) -> str:
+        """Folder or URL of the tables."""
+        return dict(self.conf)["spark.sql.warehouse.dir"]
+
     def fingerprint(self) -> str:
         """Changes when a running engine would have to be restarted to follow."""
         return _digest([str(self.java), java_version(), [str(p) for p in (*self.class_path, *self.further)], self.flags, self.heap, self.conf])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -12,11 +14,13 @@ from s3fs import S3FileSystem
 
 from lakehouse.cli.findings import CHECKS
 from lakehouse.contracts.model import FileSource
+from lakehouse.engine.lease import Owner, holder, take
 from lakehouse.engine.metadata import open_table
-from lakehouse.errors import SourceError, StorageError
+from lakehouse.errors import EngineError, SourceError, StorageError
 from lakehouse.settings import settings
 from lakehouse.sources.files.listing import list_files
 from lakehouse.storage import check, mirror
+from lakehouse.storage.swap import Changed, Seen, keeps_its_word, look, swap
 from lakehouse.tables import Table
 from tests.s3_server import BUCKET, S3Server, s3_server
 
@@ -92,3 +96,37 @@ def test_what_is_wrong_is_said_with_its_mend_by_every_way_in_and_by_doctor(use: 
 
 def test_doctor_says_that_all_is_well(use: Use) -> None:
     assert [(f.name, f.level) for f in CHECKS["storage"]()] == [("warehouse", "ok"), ("landing", "ok")]
+
+
+def test_of_many_that_write_over_the_same_state_one_does(use: Use) -> None:
+    url, start = f"{settings().warehouse}/swapped", threading.Barrier(6)
+
+    def write(n: int, before: Seen | None) -> bool:
+        start.wait()
+        try:
+            swap(url, f"by {n}", before)
+        except Changed:
+            return False
+        return True
+
+    for _ in range(3):
+        before = look(url)
+        with ThreadPoolExecutor(6) as pool:
+            assert sum(pool.map(write, range(6), [before] * 6)) == 1
+    found = look(url)
+    assert found is not None
+    assert 0 <= found.age < 10
+    assert keeps_its_word(settings().warehouse)
+
+
+def test_a_lease_is_held_renewed_and_released_there(use: Use) -> None:
+    warehouse = settings().warehouse
+    held = take(warehouse, Owner("/home/one"), print)
+    with pytest.raises(EngineError, match="/home/one"):
+        take(warehouse, Owner("/home/two"), print)
+    held.renew()
+    assert (holder(warehouse) or [None])[0] == held.owner
+    held.release()
+    take(warehouse, Owner("/home/two"), print)
+    with pytest.raises(Changed):
+        held.renew()
