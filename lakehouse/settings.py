@@ -41,8 +41,8 @@ class Settings(BaseSettings):
     thrift_host: str = Field(default="", description="Thrift/JDBC host of a remote engine.")
     thrift_port: int = Field(default=10000, ge=1, le=65535, description="Thrift/JDBC port of a remote engine.")
     engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
-    engine_host: str = Field(
-        default="127.0.0.1", description="Address that the engine's doors open at. They ask nobody who he is: only inside a closed network."
+    engine_host: Literal["127.0.0.1", "0.0.0.0"] = Field(
+        default="127.0.0.1", description="Where the engine's doors open. They ask nobody who he is: elsewhere than here only inside a closed network."
     )
     engine_start_timeout: int = Field(default=120, ge=5, description="Seconds to wait until both doors of the embedded engine are open.")
 

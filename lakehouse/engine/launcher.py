@@ -139,7 +139,9 @@ def serve_engine(ports: tuple[int, int], follow: Callable[[Path], None]) -> int:
         process.end(found, STOP_PATIENCE)
         clear_state(chosen.home)
         return 0
-    follow(config.log)
+    finally:
+        process.reap(STOP_PATIENCE)
+        follow(config.log)
     return 1
 
 

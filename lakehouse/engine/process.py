@@ -107,6 +107,13 @@ def end(process: psutil.Process, patience: float) -> None:
             gone(process, patience)
 
 
+def reap(patience: float) -> None:
+    """Wait for the keepers that this process has started and whose engines have ended: they still give the lease back."""
+    for child in _CHILDREN:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+
+
 def gone(process: psutil.Process, patience: float) -> bool:
     """Wait up to `patience` seconds for its end. Reaps it where it is a child of ours."""
     for child in _CHILDREN:
