@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any, cast
 
 import dagster as dg
-from dagster_deltalake import DeltaTableResource, LocalConfig
+from dagster_deltalake import DeltaTableResource, LocalConfig, S3Config
+from dagster_deltalake.config import ClientConfig
 from dagster_pyspark import LazyPySparkResource
 from deltalake import DeltaTable
 
 from lakehouse.engine.session import connect
 from lakehouse.settings import settings
+from lakehouse.storage.s3 import is_s3
 from lakehouse.tables import Table
 
 
@@ -41,7 +43,12 @@ class TableMetadata(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def load(self, table: Table) -> DeltaTable:
         """The table at its newest version. Raises when there is none."""
-        return DeltaTableResource(url=table.location(settings().warehouse), storage_options=LocalConfig()).load()
+        chosen, url = settings(), table.location(settings().warehouse)
+        if not is_s3(url):
+            return DeltaTableResource(url=url, storage_options=LocalConfig()).load()
+        bucket_in_host = str(not chosen.s3_path_style).lower()
+        store = S3Config(endpoint=chosen.s3_endpoint or None, region=chosen.s3_region, virtual_hosted_style_request=bucket_in_host)
+        return DeltaTableResource(url=url, storage_options=store, client_options=ClientConfig(allow_http=True)).load()
 
 
 RESOURCES: dict[str, Any] = {"spark": SparkEngine(), "tables": TableMetadata()}

@@ -32,12 +32,33 @@ class Settings(BaseSettings):
     warehouse: str = Field(default="", description="Folder or URL of the Delta tables. Default: `<home>/warehouse`.")
     dbt_project: Path = Field(default=PROJECT / "dbt_project", description="The dbt project that builds Gold.")
 
+    s3_endpoint: str = Field(default="", description="URL of an S3 server, such as `https://s3.example.com`. Default: AWS.")
+    s3_region: str = Field(default="", description="Region of the buckets; needed on AWS. Default with an endpoint: `us-east-1`.")
+    s3_path_style: bool | None = Field(default=None, description="Whether the bucket stands in the path, not in the host. Default: with an endpoint.")
+
     engine: Literal["embedded", "remote"] = Field(default="embedded", description="`embedded`: Spark is started here on demand; `remote`: it runs elsewhere.")
     connect_url: str = Field(default="", description="Spark Connect URL of a remote engine, such as `sc://host:15002`.")
     thrift_host: str = Field(default="", description="Thrift/JDBC host of a remote engine.")
     thrift_port: int = Field(default=10000, ge=1, le=65535, description="Thrift/JDBC port of a remote engine.")
     engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
+    engine_host: Literal["127.0.0.1", "0.0.0.0"] = Field(
+        default="127.0.0.1", description="Where the engine's doors open. They ask nobody who he is: elsewhere than here only inside a closed network."
+    )
     engine_start_timeout: int = Field(default=120, ge=5, description="Seconds to wait until both doors of the embedded engine are open.")
+
+    spark_master: str = Field(
+        default="local[*]",
+        pattern=r"^(local(\[.+\])?|yarn|(spark|k8s)://.+)$",
+        description="Where the engine computes: here, or `spark://…`, `k8s://…`, `yarn`.",
+    )
+    driver_host: str = Field(default="127.0.0.1", description="On a cluster: the name or address under which executors reach the engine.")
+    executors: str = Field(
+        default="", pattern=r"^(\d+(-\d+)?)?$", description="On a cluster: how many, or `1-10`, as many as the work needs. Default: all there are."
+    )
+    executor_cores: int = Field(default=2, ge=1, description="Processors of an executor.")
+    executor_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Memory of an executor.")
+    event_log: str = Field(default="", description="Folder or URL for Spark's event logs, which its history server shows. Default: none.")
+    spark_options_file: Path | None = Field(default=None, description="File of further Spark settings (`key value` lines), such as `spark.kubernetes.…`.")
 
     kafka_brokers: str = Field(
         default="", description="Brokers (`host:port,…`) for contracts whose host is `services`. Default: those of `lakehouse services`."
@@ -57,9 +78,12 @@ class Settings(BaseSettings):
         fill(self, "home", self.home.expanduser().absolute())
         fill(self, "contracts", self.contracts.expanduser().absolute())
         fill(self, "dbt_project", self.dbt_project.expanduser().absolute())
+        if self.spark_options_file:
+            fill(self, "spark_options_file", self.spark_options_file.expanduser().absolute())
         for name in ("landing", "warehouse"):
             value = getattr(self, name) or str(self.home / name)
-            fill(self, name, value if "://" in value else str(Path(value).expanduser().absolute()))
+            fill(self, name, s3a(value) if "://" in value else str(Path(value).expanduser().absolute()))
+        self._complete_s3()
         if self.engine == "remote" and not (self.connect_url and self.thrift_host):
             raise ValueError("LAKEHOUSE_ENGINE=remote needs LAKEHOUSE_CONNECT_URL and LAKEHOUSE_THRIFT_HOST (and LAKEHOUSE_THRIFT_PORT where it is not 10000)")
         for name, urls, schemes in (
@@ -69,6 +93,28 @@ class Settings(BaseSettings):
             if any(urlsplit(u.get_secret_value()).scheme not in schemes or not urlsplit(u.get_secret_value()).hostname for u in urls):
                 raise ValueError(f"LAKEHOUSE_ALERT_{name} needs URLs that begin with {schemes[0]}:// or {schemes[1]}://")
         return self
+
+    def _complete_s3(self) -> None:
+        fill = object.__setattr__
+        found = urlsplit(self.s3_endpoint)
+        if self.s3_endpoint and (found.scheme not in ("http", "https") or not found.hostname or found.username or found.path.strip("/")):
+            raise ValueError("LAKEHOUSE_S3_ENDPOINT needs the form https://host:port; keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        if self.uses_s3 and not (self.s3_endpoint or self.s3_region):
+            raise ValueError("s3a:// needs LAKEHOUSE_S3_REGION (AWS), or LAKEHOUSE_S3_ENDPOINT (another S3 server)")
+        if self.s3_path_style is None:
+            fill(self, "s3_path_style", bool(self.s3_endpoint))
+        if self.s3_endpoint and not self.s3_region:
+            fill(self, "s3_region", "us-east-1")
+
+    @property
+    def uses_s3(self) -> bool:
+        """Whether the engine must be able to reach an object store."""
+        return bool(self.s3_endpoint or self.s3_region) or any(url.startswith("s3a://") for url in (self.warehouse, self.landing))
+
+
+def s3a(url: str) -> str:
+    """The URL under the one name that Spark knows object stores by."""
+    return f"s3a{url[2:]}" if url.startswith("s3://") else url
 
 
 @lru_cache(maxsize=1)

@@ -26,6 +26,7 @@ COMMANDS = {
     "query": "Ask the lake in SQL, read-only.",
     "contract": "Check, show and draft data contracts, and change them.",
     "quarantine": "See which records were refused, and why; put them through again.",
+    "backup": "Copy all tables to another folder or bucket, while they are written to; again, only what is new.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
     "services": "Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.",
     "doctor": "Say what is wrong with this installation, and the command that mends it.",

@@ -20,6 +20,7 @@ from lakehouse.cli.steps import Steps
 from lakehouse.cli.summary import Before, rows, show_summary
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.settings import PROJECT, settings
+from lakehouse.storage import mirror
 
 if TYPE_CHECKING:
     from lakehouse.cli.runner import Session
@@ -105,15 +106,14 @@ def _check_generator() -> None:
         raise SetupError(
             "The package `demo`, which generates the example's files, is not installed here.", next_step="Run this in a clone of the project: make demo"
         )
-    landing = settings().landing
-    if "://" in landing:
-        raise LakehouseError(f"The example's files are written to a local folder, and LAKEHOUSE_LANDING is {landing}.", next_step="Unset LAKEHOUSE_LANDING.")
 
 
 def _generate(days: int, scale: float, seed: int) -> str:
     """Run the generator; returns what it said. Raises `LakehouseError` with its words."""
-    command = [sys.executable, "-m", "demo", "--target", settings().landing, "--days", str(days), "--scale", str(scale), "--seed", str(seed)]
-    Path(settings().landing).mkdir(parents=True, exist_ok=True)
+    landing = settings().landing
+    folder = settings().home / "demo" if "://" in landing else Path(landing)  # files for an object store are made here, and copied
+    command = [sys.executable, "-m", "demo", "--target", str(folder), "--days", str(days), "--scale", str(scale), "--seed", str(seed)]
+    folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         words = (done.stderr or done.stdout).strip()
@@ -122,6 +122,8 @@ def _generate(days: int, scale: float, seed: int) -> str:
             state="No table was changed.",
             next_step="With other days, scale or seed, set LAKEHOUSE_HOME to a new folder; the same as before extends what is there.",
         )
+    if "://" in landing:
+        mirror(folder, landing)
     return done.stdout.strip()
 
 

@@ -6,19 +6,22 @@ Not here: what these do (`lakehouse.engine`).
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
 from lakehouse.engine import launcher
+from lakehouse.engine.config import engine_config
+from lakehouse.engine.jars import ensure_jars, ensure_s3_jars
 from lakehouse.engine.launcher import Endpoints, EngineStatus
 from lakehouse.errors import EngineError
 from lakehouse.settings import settings
@@ -108,6 +111,59 @@ def rebuild_catalog() -> None:
         console.print(f"  {table}")
     registered = f"{len(added)} tables registered that the catalogue did not know. Views come back with the next dbt build."
     console.print(registered if added else "The catalogue is complete.")
+
+
+@app.command(epilog="Example: lakehouse engine serve --connect-port 15002 --thrift-port 10000")
+def serve(
+    connect_port: Annotated[int, typer.Option("--connect-port", min=1, max=65535, help="Port of Spark Connect.")] = 15002,
+    thrift_port: Annotated[int, typer.Option("--thrift-port", min=1, max=65535, help="Port of Thrift/JDBC.")] = 10000,
+) -> None:
+    """Run the engine in the foreground at known ports, for containers and service managers. Its log is printed; exit code 1 when it ends by itself."""
+    read = 0
+
+    def follow(log: Path) -> None:
+        nonlocal read
+        with log.open(encoding="utf-8", errors="replace") as text:
+            text.seek(read)
+            console.out(text.read(), end="", highlight=False)
+            read = text.tell()
+
+    if launcher.serve_engine((connect_port, thrift_port), follow):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: lakehouse engine master --host spark-master")
+def master(
+    host: Annotated[str, typer.Option("--host", help="Name or address under which workers and the engine reach it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Its port.")] = 7077,
+) -> None:
+    """Run the master of a Spark cluster in the foreground. The engine computes there with LAKEHOUSE_SPARK_MASTER=spark://host:port."""
+    from lakehouse.engine import cluster
+
+    config = engine_config(settings())
+    _become(cluster.master_command(config, host, port), cluster.environment(config, host))
+
+
+@app.command(epilog="Example: lakehouse engine worker spark://spark-master:7077 --host worker-1 --cores 4 --memory 12g")
+def worker(
+    master_url: Annotated[str, typer.Argument(metavar="MASTER", help="The master's address, such as spark://host:7077.")],
+    host: Annotated[str, typer.Option("--host", help="Name or address under which others reach its executors.")] = "127.0.0.1",
+    cores: Annotated[int, typer.Option("--cores", min=1, help="Processors to lend.")] = 2,
+    memory: Annotated[str, typer.Option("--memory", help="Memory to lend.")] = "2g",
+) -> None:
+    """Run a worker of a Spark cluster in the foreground. Its packages and jars must lie where the engine's lie: the same image, or the same installation."""
+    from lakehouse.engine import cluster
+
+    config = engine_config(settings())
+    ensure_jars()
+    if config.further:
+        ensure_s3_jars()
+    _become(cluster.worker_command(config, master_url, host, cores, memory), cluster.environment(config, host))
+
+
+def _become(command: list[str], environment: dict[str, str]) -> NoReturn:
+    """Go on as another program, under the same process id: it gets the signals itself."""
+    os.execve(command[0], command, environment)
 
 
 @contextmanager

@@ -23,13 +23,18 @@ from lakehouse.contracts.dbt_sources import FILE, is_stale
 from lakehouse.contracts.loader import check_folder, load_contracts
 from lakehouse.engine import aot, catalog, launcher
 from lakehouse.engine.config import engine_config, java_version
-from lakehouse.engine.jars import ensure_jars, jars_folder, read_lock
+from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, s3_folder
+from lakehouse.engine.lease import holder
 from lakehouse.gold.project import is_current
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
+from lakehouse.storage import check
+from lakehouse.storage.s3 import is_s3
+from lakehouse.storage.swap import keeps_its_word
 
 OLDEST = (3, 11)
 LITTLE_DISK = 2 * 1024**3
+WRONG_CLOCK = 60  # seconds
 _SETUP = "make setup"
 
 
@@ -86,6 +91,26 @@ def _jars() -> Iterator[Finding]:
         yield Finding("jars", "problem", f"{', '.join(missing)}: not in {jars_folder()}.", _SETUP)
         return
     yield Finding("jars", "ok", f"{plural(len(ensure_jars()), 'jar')} with the locked sha256")  # nothing is missing, so nothing is fetched
+    if settings().uses_s3:
+        lacking = [jar for jar in read_lock(S3_LOCK) if not (s3_folder() / jar.filename).exists()]
+        have = f"{plural(len(lacking), 'jar')} for object stores to fetch (13 MB); the engine's start does it" if lacking else "those for object stores, too"
+        yield Finding("jars", "note" if lacking else "ok", have, f"{sys.executable} -m lakehouse.engine.jars s3" if lacking else "")
+
+
+def _storage() -> Iterator[Finding]:
+    """Object stores: keys, bucket, region, clock. A folder is looked at by `_home`."""
+    for name, url in (("warehouse", settings().warehouse), ("landing", settings().landing)):
+        if not is_s3(url):
+            continue
+        ahead = check(url)
+        if abs(ahead) > WRONG_CLOCK:
+            yield Finding(
+                name, "problem", f"The clock of the object store and this machine's are {abs(ahead):.0f} s apart; at 900 s it says no.", "Set the clock (NTP)."
+            )
+        elif name == "warehouse" and not keeps_its_word(url):
+            yield Finding(name, "problem", "The object store does not know conditional PUT, so that no engine can own the lake.", "Use a server that does.")
+        else:
+            yield Finding(name, "ok", f"{url} answers")
 
 
 def _aot() -> Iterator[Finding]:
@@ -143,6 +168,14 @@ def _engine() -> Iterator[Finding]:
         yield Finding("engine", "ok", f"remote, at {found.endpoints.connect_url if found.endpoints else '?'}")
     else:
         yield Finding("engine", "ok", found.state + (" (any command that needs it starts it)" if found.state == "stopped" else ""))
+
+
+def _owner() -> Iterator[Finding]:
+    """Another engine that has the lake, or had it and did not say goodbye."""
+    found = holder(settings().warehouse)
+    if found is not None and found[0].home != str(settings().home) and settings().engine == "embedded":
+        owner, age = found
+        yield Finding("lease", "note", f"The lake belongs to {owner}, which said so {age:.0f} s ago.", "Stop that engine before this one is to start.")
 
 
 def _catalogue() -> Iterator[Finding]:
@@ -210,10 +243,12 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "jars": _jars,
     "AOT cache": _aot,
     "home": _home,
+    "storage": _storage,
     "contracts": _contracts,
     "dbt": _dbt,
     "Dagster": _instance,
     "processes": _processes,
     "engine": _engine,
+    "lease": _owner,
     "catalogue": _catalogue,
 }

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import fsspec
-
 from lakehouse.settings import settings
+from lakehouse.storage import filesystem
 from lakehouse.tables import LAYERS, Table, literal
 
 if TYPE_CHECKING:
@@ -28,10 +27,10 @@ def create_databases(session: SparkSession) -> None:
 
 def table_folders() -> list[Table]:
     """Every table that has a Delta log below the warehouse, sorted."""
-    system, root = fsspec.url_to_fs(settings().warehouse)
+    system, root = filesystem(settings().warehouse)
     found = []
     for layer in LAYERS:
-        folder = f"{root.rstrip('/')}/{layer}"
+        folder = f"{root}/{layer}"
         if not system.isdir(folder):
             continue
         names = [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(folder, detail=False)]
@@ -62,6 +61,6 @@ def rebuild() -> list[Table]:
 def drop_table(session: SparkSession, table: Table) -> None:
     """Remove a table that can be computed again: its entry and its files. Killed in between, running it again finishes it."""
     session.sql(f"drop table if exists {table.sql}").collect()
-    system, root = fsspec.url_to_fs(table.location(settings().warehouse))
+    system, root = filesystem(table.location(settings().warehouse))
     if system.exists(root):
         system.rm(root, recursive=True)  # an external table's files stay when it is dropped

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import psutil
 
-from lakehouse.engine.jars import jars_folder, read_lock
-from lakehouse.errors import SetupError
+from lakehouse.engine.jars import S3_LOCK, jars_folder, read_lock, s3_folder
+from lakehouse.errors import SettingsError, SetupError
 from lakehouse.settings import Settings
+from lakehouse.storage import s3
 
 GIB = 1024**3
 SMALLEST_HEAP, LARGEST_HEAP = 2, 8
@@ -40,6 +41,17 @@ _OPENED = (
     "sun.util.calendar",
 )
 _HERE = Path(__file__).parent
+_PORTABLE = (
+    *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED),
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",  # Spark and Netty still use it on JDK 25
+    "-Dio.netty.noUnsafe=false",
+    "-Dio.netty.tryReflectionSetAccessible=true",
+    "-Djdk.reflect.useDirectMethodHandle=false",
+    "-Djava.net.preferIPv4Stack=true",
+    "-Duser.timezone=UTC",
+    "-Dfile.encoding=UTF-8",
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,8 @@ class EngineConfig:
     java: Path
     spark_home: Path
     class_path: tuple[Path, ...]
+    further: tuple[Path, ...]  # the end of the class path: jars that only some lakes need
+    portable: tuple[str, ...]  # the flags that any of Spark's processes needs
     flags: tuple[str, ...]
     heap: str
     conf: tuple[tuple[str, str], ...]
@@ -64,12 +78,17 @@ class EngineConfig:
         """Where the engine's output goes."""
         return self.home / "logs" / "engine.log"
 
+    @property
+    def warehouse(self) -> str:
+        """Folder or URL of the tables."""
+        return dict(self.conf)["spark.sql.warehouse.dir"]
+
     def fingerprint(self) -> str:
         """Changes when a running engine would have to be restarted to follow."""
-        return _digest([str(self.java), java_version(), [str(p) for p in self.class_path], self.flags, self.heap, self.conf])
+        return _digest([str(self.java), java_version(), [str(p) for p in (*self.class_path, *self.further)], self.flags, self.heap, self.conf])
 
     def aot_key(self) -> str:
-        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake and heap."""
+        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake, heap and `further` jars (Java wants the class path to begin so)."""
         flags = [flag for flag in self.flags if str(self.home) not in flag]
         return f"jdk{java_version()}-{_digest([[str(p) for p in self.class_path], flags])}"
 
@@ -82,7 +101,9 @@ def engine_config(settings: Settings) -> EngineConfig:
         java=java(),
         spark_home=spark_home,
         class_path=_class_path(spark_home),
-        flags=_flags(settings.home),
+        further=tuple(sorted(s3_folder() / jar.filename for jar in read_lock(S3_LOCK))) if settings.uses_s3 else (),
+        portable=_PORTABLE,
+        flags=(*_PORTABLE, *_flags(settings.home)),
         heap=settings.engine_heap or default_heap(memory_limit()),
         conf=tuple(sorted(_spark_conf(settings).items())),
     )
@@ -140,16 +161,7 @@ def _class_path(spark_home: Path) -> tuple[Path, ...]:
 
 def _flags(home: Path) -> tuple[str, ...]:
     return (
-        *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED),
-        "--enable-native-access=ALL-UNNAMED",
         "-Xlog:aot*=error",  # a cache that does not fit is only slower; `engine status` says whether it is used
-        "--sun-misc-unsafe-memory-access=allow",  # Spark and Netty still use it on JDK 25
-        "-Dio.netty.noUnsafe=false",
-        "-Dio.netty.tryReflectionSetAccessible=true",
-        "-Djdk.reflect.useDirectMethodHandle=false",
-        "-Djava.net.preferIPv4Stack=true",
-        "-Duser.timezone=UTC",
-        "-Dfile.encoding=UTF-8",
         # A contract's rules make long generated methods, which HotSpot otherwise leaves to its interpreter: several times slower.
         "-XX:-DontCompileHugeMethods",
         # Half of a young engine's processor time is HotSpot's second compiler, on methods that small tables never make hot. Loops over millions of
@@ -169,8 +181,10 @@ def _flags(home: Path) -> tuple[str, ...]:
 
 def _spark_conf(settings: Settings) -> dict[str, str]:
     scratch = settings.home / "engine" / "tmp"
+    store = s3.spark_conf(settings) if settings.uses_s3 else {}
     return {
-        "spark.master": "local[*]",
+        **{f"spark.hadoop.{key}": value for key, value in store.items()},
+        **_placed(settings),
         "spark.app.name": "lakehouse",
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -180,11 +194,9 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.files.openCostInBytes": "131072",
         "spark.sql.warehouse.dir": settings.warehouse,
         "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={metastore_folder(settings)};create=true",
-        # Loopback only: neither door asks who you are.
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.hadoop.hive.server2.thrift.bind.host": "127.0.0.1",
+        # Loopback only, unless told otherwise: neither door asks who you are.
+        "spark.connect.grpc.binding.address": settings.engine_host,
+        "spark.hadoop.hive.server2.thrift.bind.host": settings.engine_host,
         "spark.ui.enabled": "false",
         # A plan that names 10,000 files is 2 MB; a local relation may be larger.
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),
@@ -202,8 +214,7 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
         # The default, INT96, is not a number: it is compared and put into dictionaries as bytes, which makes writing a table a quarter slower.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        # Small tables on one machine: fewer, larger tasks.
-        "spark.sql.shuffle.partitions": str(cores()),
+        # Small tables: fewer, larger tasks.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         # A long backfill must not hold up the short queries of others.
@@ -214,7 +225,60 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.hadoop.hive.exec.local.scratchdir": str(scratch / "hive-local"),
         "spark.hadoop.hive.querylog.location": str(scratch / "hive-log"),
         "spark.hadoop.hive.server2.logging.operation.enabled": "false",
+        **_options(settings),
     }
+
+
+def _placed(settings: Settings) -> dict[str, str]:
+    """Where Spark computes: in the engine's own process, or on executors of a cluster."""
+    here = {"spark.master": settings.spark_master, "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    log = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": settings.event_log} if settings.event_log else {}
+    if settings.spark_master.startswith("local"):
+        return {**here, **log, "spark.sql.shuffle.partitions": str(cores())}
+    ours = [*(jars_folder() / jar.filename for jar in read_lock()), *(s3_folder() / jar.filename for jar in read_lock(S3_LOCK) if settings.uses_s3)]
+    return {
+        **here,
+        **log,
+        "spark.driver.host": settings.driver_host,
+        "spark.driver.bindAddress": "127.0.0.1" if settings.driver_host == "127.0.0.1" else "0.0.0.0",
+        "spark.executor.extraClassPath": ":".join(str(path) for path in sorted(ours)),
+        "spark.executor.extraJavaOptions": " ".join(_PORTABLE),
+        "spark.executor.memory": settings.executor_memory,
+        "spark.executor.cores": str(settings.executor_cores),
+        **_executors(settings),
+    }
+
+
+def _executors(settings: Settings) -> dict[str, str]:
+    least, _, most = settings.executors.partition("-")
+    if not least:
+        return {}
+    number = int(most or least)
+    fixed = {"spark.cores.max": str(number * settings.executor_cores), "spark.sql.shuffle.partitions": str(2 * number * settings.executor_cores)}
+    if not most:
+        return {**fixed, "spark.executor.instances": least}
+    return {
+        **fixed,
+        "spark.dynamicAllocation.enabled": "true",
+        "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": least,
+        "spark.dynamicAllocation.maxExecutors": most,
+    }
+
+
+def _options(settings: Settings) -> dict[str, str]:
+    """What the options file adds. Raises `SettingsError` for a line that is no setting of Spark's."""
+    if settings.spark_options_file is None:
+        return {}
+    try:
+        lines = [line.strip() for line in settings.spark_options_file.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise SettingsError(f"{settings.spark_options_file} can't be read: {error.strerror}.", next_step="Correct LAKEHOUSE_SPARK_OPTIONS_FILE.") from error
+    options = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    wrong = [" ".join(words) for words in options if len(words) != 2 or not words[0].startswith("spark.")]
+    if wrong:
+        raise SettingsError(f"{settings.spark_options_file}: `{wrong[0]}` is not `spark.… value`.", next_step="Correct the line.")
+    return {key: value for key, value in options}
 
 
 def _package(name: str) -> Path:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -21,6 +20,7 @@ from lakehouse.engine.metadata import APP, Note, TableState
 from lakehouse.engine.shape import Shape, alterations, creation
 from lakehouse.errors import DataError
 from lakehouse.settings import settings
+from lakehouse.storage import filesystem
 from lakehouse.tables import Field, Table, literal
 
 _TXN = "spark.databricks.delta.write"
@@ -60,12 +60,12 @@ def _create(spark: SparkSession, table: Table, shape: Shape) -> None:
 def _clear_half_created(table: Table) -> None:
     """Remove what a kill during the very first CREATE left behind: a folder without a single commit, so without a single row."""
     location = table.location(settings().warehouse)
-    filesystem, root = fsspec.url_to_fs(location)
-    if filesystem.glob(f"{root}/_delta_log/*.json") or filesystem.glob(f"{root}/**/*.parquet"):
+    system, root = filesystem(location)
+    if system.glob(f"{root}/_delta_log/*.json") or system.glob(f"{root}/**/*.parquet"):
         raise DataError(
             f"{location} holds files but is no Delta table.", state="Nothing was changed.", next_step="Move these files away, then run the same command again."
         )
-    filesystem.rm(root, recursive=True)
+    system.rm(root, recursive=True)
 
 
 def _register(spark: SparkSession, table: Table) -> None:

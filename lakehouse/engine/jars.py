@@ -1,6 +1,6 @@
 """The jars that Spark's wheel lacks: which, where they lie, fetching them by coordinate, checking their sha256.
 
-They lie beside the Python packages (`<prefix>/share/lakehouse/jars`), since they must match the Spark and Java installed there: every lake of
+They lie beside the Python packages (`<prefix>/share/lakehouse`), since they must match the Spark and Java installed there: every lake of
 one installation shares them, and a new environment starts with none. Not here: the class path and its order (`config`).
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from lakehouse.errors import SetupError
 
 LOCK = Path(__file__).with_name("jars.lock")
+S3_LOCK = Path(__file__).with_name("s3.lock")  # only for lakes that name an object store
 ATTEMPTS = 2
 _LINE = re.compile(r"(?P<group>[\w.-]+):(?P<artifact>[\w.-]+):(?P<version>[\w.-]+)\s+(?P<sha256>[0-9a-f]{64})")
 
@@ -54,6 +55,11 @@ def shared_folder() -> Path:
 def jars_folder() -> Path:
     """Where the jars lie."""
     return shared_folder() / "jars"
+
+
+def s3_folder() -> Path:
+    """Where those for object stores lie."""
+    return shared_folder() / "s3"
 
 
 def read_lock(file: Path = LOCK) -> list[Jar]:
@@ -97,6 +103,11 @@ def ensure_jars(progress: Progress | None = None, folder: Path | None = None, lo
     if missing:
         _fetch_all(missing, folder, progress or (lambda _: None))
     return sorted(folder / jar.filename for jar in locked)
+
+
+def ensure_s3_jars(progress: Progress | None = None) -> list[Path]:
+    """The same for those that object stores need."""
+    return ensure_jars(progress, s3_folder(), S3_LOCK)
 
 
 def _fetch_all(jars: Iterable[Jar], folder: Path, progress: Progress) -> None:
@@ -145,10 +156,12 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[0][:200] if text else ''}"
 
 
-def main() -> int:
-    """Fetch and verify for set-up, one line per jar; errors as one message and exit code 1."""
+def main(sets: list[str]) -> int:
+    """Fetch and verify for set-up, one line per jar, with those for object stores if `s3` is among the sets; errors as one message and exit code 1."""
     try:
         paths = ensure_jars(progress=lambda line: _say(f"  {line}"))
+        if "s3" in sets:
+            paths += ensure_s3_jars(lambda line: _say(f"  {line}"))
     except SetupError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -162,4 +175,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

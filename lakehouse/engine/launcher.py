@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import psutil
 
 from lakehouse.engine import aot, process
 from lakehouse.engine.config import EngineConfig, engine_config, metastore_folder, versions
-from lakehouse.engine.jars import ensure_jars
+from lakehouse.engine.jars import ensure_jars, ensure_s3_jars
 from lakehouse.engine.state import EngineState, clear_state, living, read_state, write_state
 from lakehouse.errors import EngineError
 from lakehouse.settings import Settings, settings
+from lakehouse.storage import check
 
 STARTS = 3  # attempts, when another program takes a port that was free a moment ago
 STOP_PATIENCE = 30.0
 _POLL = 0.05
+_FOLLOW_SECONDS = 0.5
 _LOG = logging.getLogger(__name__)
 
 
@@ -114,10 +118,43 @@ def engine_status() -> EngineStatus:
     )
 
 
-def start_process(config: EngineConfig, timeout: float, java_flags: tuple[str, ...] = (), aot_cache: str | None = None) -> EngineState:
+def serve_engine(ports: tuple[int, int], follow: Callable[[Path], None]) -> int:
+    """Start it at these ports (Connect, Thrift) and stay with it, for containers and service managers; returns its exit code once it has ended.
+
+    `follow` is called again and again with its log. A SIGTERM to this process ends the engine. Raises `EngineError` when it does not start, or runs already.
+    """
+    chosen = settings()
+    _refuse_remote(chosen, "started")
+    config = engine_config(chosen)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _locked(chosen):
+        if living(read_state(chosen.home)):
+            raise EngineError(f"The engine of {chosen.home} runs already.", next_step="Stop it: lakehouse engine stop")
+        state = _start_or_adopt(chosen, config, ports)
+    found = psutil.Process(state.pid)
+    try:
+        while not process.gone(found, _FOLLOW_SECONDS):
+            follow(config.log)
+    except KeyboardInterrupt:
+        process.end(found, STOP_PATIENCE)
+        clear_state(chosen.home)
+        return 0
+    finally:
+        process.reap(STOP_PATIENCE)
+        follow(config.log)
+    return 1
+
+
+def _interrupt(_: int, __: object) -> None:
+    raise KeyboardInterrupt
+
+
+def start_process(
+    config: EngineConfig, timeout: float, java_flags: tuple[str, ...] = (), aot_cache: str | None = None, ports: tuple[int, int] | None = None
+) -> EngineState:
     """Start an engine and wait until both doors are open. Its state is written before the wait, so that whoever comes next finds it."""
     for attempt in range(1, STARTS + 1):
-        connect_port, thrift_port = process.free_ports(2)
+        connect_port, thrift_port = ports or process.free_ports(2)
         started = process.spawn(config, connect_port, thrift_port, java_flags)
         state = EngineState("starting", started.pid, started.create_time(), connect_port, thrift_port, config.fingerprint(), config.heap, versions(), aot_cache)
         write_state(config.home, state)
@@ -129,7 +166,7 @@ def start_process(config: EngineConfig, timeout: float, java_flags: tuple[str, .
     raise _failed(config, "The engine ended while it was starting.")
 
 
-def _start_or_adopt(chosen: Settings, config: EngineConfig) -> EngineState:
+def _start_or_adopt(chosen: Settings, config: EngineConfig, ports: tuple[int, int] | None = None) -> EngineState:
     """Under the lock: the engine that another client has started meanwhile, or is about to have started, or a new one."""
     state = read_state(chosen.home)
     found = living(state)
@@ -142,15 +179,18 @@ def _start_or_adopt(chosen: Settings, config: EngineConfig) -> EngineState:
         _LOG.warning("Ending an engine of this lake that was left over from a start that did not finish: process %d", stray.pid)
         process.end(stray, STOP_PATIENCE)
     clear_state(chosen.home)
+    check(chosen.warehouse)
     ensure_jars()
+    if config.further:
+        ensure_s3_jars()
     aot.share_classes(config.java)
-    return _make_ready(chosen, config, _start(chosen, config))
+    return _make_ready(chosen, config, _start(chosen, config, ports))
 
 
-def _start(chosen: Settings, config: EngineConfig) -> EngineState:
+def _start(chosen: Settings, config: EngineConfig, ports: tuple[int, int] | None) -> EngineState:
     cache = aot.cache_file(config)
     usable = cache.is_file()
-    return start_process(config, chosen.engine_start_timeout, aot.use_flags(cache) if usable else (), str(cache) if usable else None)
+    return start_process(config, chosen.engine_start_timeout, aot.use_flags(cache) if usable else (), str(cache) if usable else None, ports)
 
 
 def _adopt(chosen: Settings, config: EngineConfig, state: EngineState, found: psutil.Process) -> EngineState | None:

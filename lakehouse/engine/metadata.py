@@ -13,13 +13,13 @@ from datetime import date
 from typing import Any, Self
 from urllib.parse import unquote
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from lakehouse.settings import settings
+from lakehouse.storage import delta_options, explained, filesystem
 from lakehouse.tables import Table
 
 APP = "lakehouse"  # the application id of every transaction the platform writes
@@ -129,7 +129,8 @@ def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
     """The table at a version (None: the newest), or None when there is no table."""
     location = table.location(settings().warehouse)
     try:
-        return DeltaTable(location, version=version)
+        with explained(location):
+            return DeltaTable(location, version=version, storage_options=delta_options(location))
     except TableNotFoundError:
         return None
 
@@ -221,9 +222,11 @@ def changes(table: Table, after: int, until: int, column: str | None) -> Changes
 
 def actions(table: Table, version: int) -> list[dict[str, Any]] | None:
     """What a commit says, action by action; None when it is gone from the log."""
-    filesystem, root = fsspec.url_to_fs(table.location(settings().warehouse))
+    location = table.location(settings().warehouse)
+    system, root = filesystem(location)
     try:
-        return [json.loads(line) for line in filesystem.cat_file(f"{root}/_delta_log/{version:020d}.json").decode().splitlines()]
+        with explained(location):
+            return [json.loads(line) for line in system.cat_file(f"{root}/_delta_log/{version:020d}.json").decode().splitlines()]
     except FileNotFoundError:
         return None
 
@@ -250,7 +253,7 @@ def rows(table: Table, version: int) -> int:
     return sum(rows_by_partition(delta, None).values()) if delta is not None else 0
 
 
-def filled(table: Table, version: int) -> dict[str, float]:
+def filled_shares(table: Table, version: int) -> dict[str, float]:
     """The share of rows that have a value, by column, in a version of the table; of columns that file statistics tell of."""
     delta = open_table(table, version)
     found = pa.table(delta.get_add_actions(flatten=True)) if delta is not None else None

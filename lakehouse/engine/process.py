@@ -6,6 +6,8 @@ Not here: when to start or stop it (`launcher`), what it is told (`config`).
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import shutil
 import socket
@@ -14,12 +16,15 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
 from lakehouse.engine.config import EngineConfig
+from lakehouse.errors import EngineError
 
 KEPT_LOGS = 3
+_LOG = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 _NOT_INHERITED = ("SPARK_", "PYSPARK_", "HIVE_", "HADOOP_CONF_DIR", "CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_AOT_VM_OPTIONS")
 _CHILDREN: list[subprocess.Popen[bytes]] = []  # kept, so that one which ended is reaped by the next poll and not left as a zombie
@@ -44,30 +49,51 @@ def accepts(port: int) -> bool:
 
 
 def spawn(config: EngineConfig, connect_port: int, thrift_port: int, aot: Sequence[str] = ()) -> psutil.Process:
-    """Start the engine as its own session, so that no Ctrl-C and no end of this process reaches it. Its doors open some seconds later."""
+    """Start the engine, below the process that keeps its lease, as a session of its own, so that no Ctrl-C and no end of this process reaches it.
+
+    Its doors open some seconds later. Raises `EngineError` when another engine owns the warehouse, `StorageError`.
+    """
     for child in _CHILDREN:
         child.poll()
     _prepare_folders(config)
-    with config.log.open("ab") as log:
+    hear, tell = os.pipe()
+    keeper = [sys.executable, "-m", "lakehouse.engine.keeper", config.warehouse, str(config.home), str(tell)]
+    with config.log.open("ab") as log, os.fdopen(hear) as said:
         child = subprocess.Popen(
-            _command(config, connect_port, thrift_port, aot),
+            [*keeper, *_command(config, connect_port, thrift_port, aot)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=config.folder,
-            env=_environment(config),
+            env=environment(config),
             start_new_session=True,
+            pass_fds=(tell,),
         )
-    _CHILDREN.append(child)
-    return psutil.Process(child.pid)
+        os.close(tell)
+        _CHILDREN.append(child)
+        return _engine_of(child, said, config.log)
+
+
+def _engine_of(keeper: subprocess.Popen[bytes], said: IO[str], log: Path) -> psutil.Process:
+    """The engine's process, once its keeper says that it was started."""
+    for line in said:
+        told = json.loads(line)
+        if "pid" in told:
+            return psutil.Process(told["pid"])
+        if "waiting" in told:
+            _LOG.warning("%s", told["waiting"])
+        else:
+            raise EngineError(told["what"], state=told["state"], next_step=told["next_step"])
+    lines = "\n".join(last_lines(log, 5))
+    raise EngineError(f"The process that keeps the engine's lease ended at once (exit code {keeper.wait()}):\n{lines}", next_step=f"The whole log: {log}")
 
 
 def strays(config: EngineConfig) -> list[psutil.Process]:
     """Engines of this lake that no state file knows, such as one whose starter was killed before it could write it down."""
-    mark = _argument_file(config)
+    mark = [str(config.java), _argument_file(config)]
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and mark in (process.info["cmdline"] or []):
+        if process.info["status"] != psutil.STATUS_ZOMBIE and (process.info["cmdline"] or [])[:2] == mark:
             found.append(process)
     return found
 
@@ -79,6 +105,13 @@ def end(process: psutil.Process, patience: float) -> None:
         if not gone(process, patience):
             process.kill()
             gone(process, patience)
+
+
+def reap(patience: float) -> None:
+    """Wait for the keepers that this process has started and whose engines have ended: they still give the lease back."""
+    for child in _CHILDREN:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
 
 
 def gone(process: psutil.Process, patience: float) -> bool:
@@ -120,6 +153,13 @@ def last_lines(log: Path, count: int = 15) -> list[str]:
         return []
 
 
+def environment(config: EngineConfig) -> dict[str, str]:
+    """This process's environment handed on (credentials of object stores, proxies), without what would configure another Spark or Java."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    alone = {"SPARK_LOCAL_IP": LOOPBACK} if dict(config.conf)["spark.driver.host"] == LOOPBACK else {}
+    return {**kept, **alone, "SPARK_HOME": str(config.spark_home), "SPARK_SCALA_VERSION": "2.13", "PYSPARK_PYTHON": sys.executable}
+
+
 def _own_ports() -> set[int]:
     return {c.laddr.port for c in psutil.Process().net_connections(kind="tcp") if c.laddr}
 
@@ -142,7 +182,7 @@ def _command(config: EngineConfig, connect_port: int, thrift_port: int, aot: Seq
 
 
 def _java_arguments(config: EngineConfig, aot: Sequence[str]) -> list[str]:
-    return [*config.flags, f"-Xmx{config.heap}", *aot, "-cp", ":".join(str(path) for path in config.class_path)]
+    return [*config.flags, f"-Xmx{config.heap}", *aot, "-cp", ":".join(str(path) for path in (*config.class_path, *config.further))]
 
 
 def _argument_file(config: EngineConfig) -> str:
@@ -156,12 +196,6 @@ def _quoted(argument: str) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\")
-
-
-def _environment(config: EngineConfig) -> dict[str, str]:
-    """This process's environment handed on (credentials of object stores, proxies), without what would configure another Spark or Java."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
-    return {**kept, "SPARK_HOME": str(config.spark_home), "SPARK_LOCAL_IP": LOOPBACK, "SPARK_SCALA_VERSION": "2.13", "PYSPARK_PYTHON": sys.executable}
 
 
 def _prepare_folders(config: EngineConfig) -> None:

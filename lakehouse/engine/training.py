@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -69,7 +70,9 @@ def _train_in(scratch: Path, cache: Path, progress: Progress) -> Path:
     ensure_jars()
     aot.share_classes(engine_config(settings()).java)
     home = scratch / "lake"
-    lake = Settings(home=home, landing=str(home / "landing"), warehouse=str(home / "warehouse"), engine="embedded", engine_heap="1g")
+    here = {"s3_endpoint": "", "s3_region": "", "s3_path_style": None, "spark_master": "local[*]", "engine_host": process.LOOPBACK}
+    nothing_else: dict[str, Any] = {**here, "event_log": "", "spark_options_file": None}
+    lake = Settings(home=home, landing=str(home / "landing"), warehouse=str(home / "warehouse"), engine="embedded", engine_heap="1g", **nothing_else)
     config = engine_config(lake)
     output = scratch / cache.name
     progress("Starting an engine that writes down which classes it uses …")

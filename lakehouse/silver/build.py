@@ -263,7 +263,7 @@ def _drift(spark: SparkSession, contract: Contract, plan: Plan, targets: tuple[T
     """What the source has otherwise than the contract. Only what arrives anew tells that a field is gone."""
     silver = next((t for t in targets if t.table == contract.silver), None)
     looks = silver is not None and plan.step == "append" and counts.drift.absent
-    filled = metadata.filled(contract.silver, silver.version) if silver is not None and looks else {}
+    filled = metadata.filled_shares(contract.silver, silver.version) if silver is not None and looks else {}
     return counts.drift.explained(lambda: _bronze(spark, contract, plan), contract, filled)
 
 

@@ -38,10 +38,18 @@ class Lake:
         command = [sys.executable, "-m", "lakehouse", *words]
         return subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=output, stderr=subprocess.DEVNULL, text=True)
 
+    @property
+    def landing(self) -> Path:
+        """Where the generator's files are."""
+        return self.home / "landing"
+
+    def table(self, layer: str, name: str) -> DeltaTable:
+        """A table as it is now."""
+        return DeltaTable(self.home / "warehouse" / layer / name)
+
     def sql(self, table: str, query: str) -> list[tuple[Any, ...]]:
         """A query over the newest version of a table, which it calls `t`; read from its files by DuckDB."""
-        layer, name = table.split(".")
-        t = DeltaTable(self.home / "warehouse" / layer / name).to_pyarrow_dataset()
+        t = self.table(*table.split(".")).to_pyarrow_dataset()
         with duckdb.connect() as connection:
             connection.execute("set timezone = 'UTC'")
             connection.register("t", t)

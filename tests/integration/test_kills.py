@@ -48,7 +48,7 @@ def pings(lake: Lake) -> Lake:
     folder = lake.home / "contracts" / "test"
     folder.mkdir(parents=True)
     (folder / "ping.odcs.yaml").write_text(CONTRACT)
-    (lake.home / "landing" / "ping").mkdir(parents=True)
+    (lake.landing / "ping").mkdir(parents=True)
     lake.env["LAKEHOUSE_CONTRACTS"] = str(lake.home / "contracts")
     return lake
 
@@ -85,7 +85,7 @@ def truth(landing: Path) -> tuple[int, dict[tuple[str, str], int], int]:
 
 
 def check(lake: Lake) -> None:
-    records, winners, refused = truth(lake.home / "landing" / "ping")
+    records, winners, refused = truth(lake.landing / "ping")
     assert lake.sql("bronze.ping", "select count(*) from t") == [(records,)]
     assert {(k, str(d)): s for k, d, s in lake.sql("silver.ping", "select id, day, seq from t")} == winners
     assert lake.sql("silver.ping", "select count(*) from t") == [(len(winners),)]
@@ -115,7 +115,7 @@ def writing(lake: Lake, layer: str, before: dict[str, int], process: object) -> 
 @pytest.mark.parametrize("victim", ["engine", "client"])
 def test_killed_in_the_middle_of_each_write_nothing_is_lost_or_doubled(pings: Lake, victim: str) -> None:
     rng = random.Random(victim)
-    landing = pings.home / "landing" / "ping"
+    landing = pings.landing / "ping"
     write(landing, 0 if victim == "engine" else 100, rng)
     pings.run("sync", check=False)
     check(pings)
@@ -133,7 +133,7 @@ def test_killed_in_the_middle_of_each_write_nothing_is_lost_or_doubled(pings: La
 
 
 def test_two_syncs_at_once_take_everything_in_once(pings: Lake) -> None:
-    write(pings.home / "landing" / "ping", 500, random.Random(5))
+    write(pings.landing / "ping", 500, random.Random(5))
     runs = [pings.start("sync") for _ in range(2)]
     for run in runs:
         run.wait(timeout=300)

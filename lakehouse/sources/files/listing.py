@@ -13,12 +13,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-import fsspec
 from fsspec.utils import glob_translate
 
 from lakehouse.contracts.model import FileSource
 from lakehouse.errors import SourceError
-from lakehouse.settings import settings
+from lakehouse.settings import s3a, settings
+from lakehouse.storage import explained, filesystem
+from lakehouse.storage.s3 import is_s3
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,7 +54,7 @@ class Listing:
 def root_of(source: FileSource) -> str:
     """The source's folder as an absolute path or URL, without a slash at the end."""
     if "://" in source.path or Path(source.path).is_absolute():
-        return source.path.rstrip("/")
+        return s3a(source.path.rstrip("/"))
     return f"{settings().landing.rstrip('/')}/{source.path.strip('/')}"
 
 
@@ -136,24 +137,31 @@ def _walk_local(root: str, below: str, enter: Callable[[str], bool]) -> Iterator
 
 
 def _walk_remote(root: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
-    filesystem, base = fsspec.url_to_fs(root)
-    filesystem.invalidate_cache()
-    pending = [base.rstrip("/")]
+    system, base = filesystem(root)
+    system.invalidate_cache()
+    pending = [base]
+    grain = time_grain(root)
     while pending:
         folder = pending.pop()
         try:
-            entries = filesystem.ls(folder, detail=True)
+            with explained(root):
+                entries = system.ls(folder, detail=True)
         except FileNotFoundError as error:
-            if folder == base.rstrip("/"):
+            if folder == base:
                 raise _no_folder(root) from error
             continue  # it went while we looked
         for entry in entries:
-            path = entry["name"].rstrip("/")[len(base.rstrip("/")) + 1 :]
+            path = entry["name"].rstrip("/")[len(base) + 1 :]
             if entry["type"] == "directory":
                 if enter(path):
                     pending.append(entry["name"].rstrip("/"))
             elif path:
-                yield path, int(entry["size"] or 0), _millis(entry)
+                yield path, int(entry["size"] or 0), _millis(entry) // grain * grain
+
+
+def time_grain(root: str) -> int:
+    """Milliseconds that modification times are multiples of: an object store tells them finer in listings than of an object."""
+    return 1000 if is_s3(root) else 1
 
 
 def _millis(entry: dict[str, object]) -> int:

@@ -15,14 +15,14 @@ from datetime import date
 from functools import partial, reduce
 from urllib.parse import unquote
 
-import fsspec
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import FileSource
-from lakehouse.sources.files.listing import SourceFile, root_of
+from lakehouse.sources.files.listing import SourceFile, root_of, time_grain
 from lakehouse.sources.protocol import Unreadable
+from lakehouse.storage import explained, filesystem
 
 _BOM = "\ufeff"
 _RAW = {"json": ["_payload"], "csv": ["_payload", "_header"]}
@@ -64,7 +64,8 @@ def _by_kind(files: Sequence[SourceFile], look: partial[str] | None) -> tuple[di
 
 def _header(source: FileSource, root: str, path: str) -> str:
     """The first line that is not blank; empty for a file without one. Raises `ValueError` when a column stands twice."""
-    with fsspec.open(f"{root}/{path}", "rb", compression="infer") as file:
+    system, base = filesystem(root)
+    with explained(root), system.open(f"{base}/{path}", "rb", compression="infer") as file:
         for line in file:
             text = str(line.decode("utf-8-sig")).strip("\r\n")
             if text.strip():
@@ -82,7 +83,8 @@ def split_header(source: FileSource, header: str) -> list[str]:
 
 
 def _parquet_schema(root: str, path: str) -> str:
-    with fsspec.open(f"{root}/{path}", "rb") as file:
+    system, base = filesystem(root)
+    with explained(root), system.open(f"{base}/{path}", "rb") as file:
         return str(pq.read_schema(file).remove_metadata())
 
 
@@ -120,12 +122,12 @@ def _envelope(raw: DataFrame, source: FileSource, start: date, root: str) -> Dat
     found = F.col("_meta.file_path")
     decoded = F.when(found.contains("%"), F.expr("url_decode(replace(_meta.file_path, '+', '%2B'))")).otherwise(found)
     position = F.expr("_meta.row_index") if source.format == "parquet" else F.lit(None)
-    whole = F.col("_meta_path")
+    whole, modified = F.col("_meta_path"), F.expr("_meta.file_modification_time")
     placed = raw.withColumn("_meta_path", decoded).select(
         *[F.col(f"`{c}`") for c in columns],
         whole.substr(F.instr(whole, below) + len(below), F.lit(1 << 30)).alias("_source"),  # Hadoop writes local paths with one slash or three
         position.cast("bigint").alias("_source_position"),
-        F.expr("_meta.file_modification_time").alias("_source_time"),
+        (F.date_trunc("second", modified) if time_grain(root) > 1 else modified).alias("_source_time"),
         F.expr("_meta.file_size").alias("_source_size"),
         F.current_timestamp().alias("_ingested_at"),
     )

@@ -1,0 +1,119 @@
+"""The files of docker/: valid, bounded, closed to the outside, without secrets, and true to the platform's own settings. Nothing is started."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import compose_spec
+import kubernetes_validate
+import pytest
+import yaml
+
+from lakehouse.cli.instance import TEMPLATE
+from lakehouse.settings import PREFIX, Settings
+from tests.compose_file import DOCKER, compose, environment, filled
+
+SERVICES = compose()["services"]
+LASTING = [name for name in SERVICES if name != "bucket"]  # that one makes a bucket and is done
+EXAMPLE = dict(line.split("=", 1) for line in (DOCKER / ".env.example").read_text().splitlines() if re.match(r"\w+=", line))
+CHOSEN = {**EXAMPLE, "AWS_SECRET_ACCESS_KEY": "s", "POSTGRES_PASSWORD": "p"}
+
+
+def test_the_compose_file_is_one_by_the_specification() -> None:
+    compose_spec.PyCompose.from_json(json.dumps(compose())).to_spec()
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_each_service_is_checked_bounded_pinned_kept_and_started_again(name: str) -> None:
+    service = SERVICES[name]
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+    assert re.fullmatch(r"[\w./-]+:\d[\w.-]+", service["image"])
+    assert service["restart"] == "unless-stopped"
+    assert service["logging"]["options"]["max-size"]
+    assert {volume.split(":")[0] for volume in service["volumes"]} <= set(compose()["volumes"])
+
+
+def test_only_loopback_is_published() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_secrets_come_from_the_file_of_variables_and_have_no_default() -> None:
+    for name, service in SERVICES.items():
+        for variable, value in service["environment"].items():
+            if re.search("SECRET|PASSWORD", variable):
+                assert re.fullmatch(r"\$\{\w+:\?.*\}", value), f"{name}: {variable}"
+    assert {name for name, value in EXAMPLE.items() if not value} == {"AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD"}
+    with pytest.raises(KeyError, match="AWS_SECRET_ACCESS_KEY"):
+        environment("engine", EXAMPLE, {})
+
+
+def test_every_variable_of_the_file_stands_in_the_example_and_the_other_way_round() -> None:
+    used = set(re.findall(r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text()))
+    assert used == set(re.findall(r"(?m)^#?(\w+)=", (DOCKER / ".env.example").read_text()))
+
+
+@pytest.mark.parametrize("name", [n for n, s in SERVICES.items() if s["image"].startswith("lakehouse")])
+def test_our_services_are_given_settings_that_there_are_and_run_without_privileges(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = environment(name, CHOSEN, {})
+    for variable, value in told.items():
+        monkeypatch.setenv(variable, value)
+    assert {v.removeprefix(PREFIX).lower() for v in told if v.startswith(PREFIX)} <= set(Settings.model_fields)
+    assert Settings().uses_s3
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+
+
+def test_a_variable_is_filled_in_as_compose_does() -> None:
+    assert [filled(text, {"A": "1", "E": ""}) for text in ("${A:-2}", "${B:-2}", "${E:-2}", "${E-2}", "x${A}y")] == ["1", "2", "2", "", "x1y"]
+
+
+def test_dagsters_settings_are_the_lakes_own_with_another_storage() -> None:
+    ours, theirs = (yaml.safe_load(file.read_text()) for file in (TEMPLATE, DOCKER / "dagster.yaml"))
+    assert theirs.pop("storage")["postgres"]["postgres_db"]["password"] == {"env": "DAGSTER_POSTGRES_PASSWORD"}
+    assert theirs == ours
+
+
+def test_the_image_is_well_made() -> None:
+    done = subprocess.run([Path(sys.executable).with_name("hadolint"), DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    stages = (DOCKER / "Dockerfile").read_text().split("\nFROM ")[1:]
+    assert len(stages) == 2
+    assert re.search(r"^USER [1-9]\d+$", stages[1], re.M)
+    assert "HEALTHCHECK" in stages[1]
+    assert all(re.match(r"python:3\.11\.\d+-", stage) for stage in stages)
+
+
+MANIFESTS = list(yaml.safe_load_all((DOCKER / "kubernetes" / "lakehouse.yaml").read_text()))
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda m: f"{m['kind']}-{m['metadata']['name']}")
+def test_the_manifests_are_ones_by_kubernetes_schemas(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_pods_run_the_commands_of_the_compose_file_bounded_and_without_privileges() -> None:
+    pods = [m["spec"]["template"]["spec"] for m in MANIFESTS if "template" in m.get("spec", {})]
+    own = {"$(POD_IP)": "", "2": "", "5g": "", "1": "", "1g": "", "spark-master": "", "spark-worker-1": "", "spark-worker-2": ""}
+    composed = [[own.get(w, w) for w in service["command"]] for service in SERVICES.values() if service["image"].startswith("lakehouse")]
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"]
+        for container in pod["containers"]:
+            assert [own.get(w, w) for w in container["args"]] in composed
+            assert container["image"] == SERVICES["engine"]["image"]
+            assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_settings_in_the_manifests_are_settings() -> None:
+    texts = [m.get("data", {}) for m in MANIFESTS if m["kind"] == "ConfigMap"]
+    texts += [{e["name"]: ""} for m in MANIFESTS if m["kind"] == "StatefulSet" for e in m["spec"]["template"]["spec"]["containers"][0]["env"]]
+    names = {name.removeprefix(PREFIX).lower() for text in texts for name in text if name.startswith(PREFIX)}
+    assert len(names) > 10
+    assert names <= set(Settings.model_fields)
