@@ -35,10 +35,18 @@ class Stale:
 
 
 def behind(model: Model) -> bool:
-    """Whether any Silver table of the model has moved since; from the logs, without Spark."""
+    """Whether any Silver table of the model has changed since; from the logs, without Spark."""
     mart = metadata.state(model.table)
-    states = _sources(model)
-    return mart is None or not all(mart.holds(s) for s in states.values())
+    return mart is None or any(_moved(mart, source) for source in _sources(model).values())
+
+
+def _moved(mart: TableState, source: TableState) -> bool:
+    """Whether a commit since the one that the mart holds has changed rows: of records that were all refused, a commit only notes that they are in."""
+    after = mart.consumed(source)
+    if mart.holds(source):
+        return False
+    found = metadata.changes(source.table, after, source.version, None) if after is not None else None
+    return found is None or bool(found.days)
 
 
 def waiting(model: Model) -> list[Lag]:
