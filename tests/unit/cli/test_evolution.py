@@ -30,8 +30,8 @@ from lakehouse.tables import Table
 def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with two contracts in a git repository, and settings that point there; the example's dbt project."""
     folder = tmp_path / "contracts"
-    for name in ("factory/sensor_reading", "master/customer"):
-        (folder / name).parent.mkdir(parents=True)
+    for name in ("factory/sensor_reading", "master/customer", "master/machine"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.odcs.yaml").write_text((PROJECT / "contracts" / f"{name}.odcs.yaml").read_text())
     for variable, value in (("CONTRACTS", folder), ("HOME", tmp_path / "lake")):
         monkeypatch.setenv(f"LAKEHOUSE_{variable}", str(value))
@@ -84,7 +84,7 @@ def test_what_is_not_deployed_and_what_is_as_deployed_is_said_in_a_line(contract
     deploy(load_contracts(contracts)["sensor_reading"], {1: 2})
     result = run("plan")
     assert result.exit_code == 0
-    assert "customer: not deployed yet: the first run makes it" in result.stdout
+    assert "customer, machine: not deployed yet: the first run makes it" in result.stdout
     assert "1 table as deployed." in result.stdout
 
 
@@ -105,7 +105,7 @@ def test_a_column_more_makes_the_days_stale_and_names_their_rows(contracts: Path
     plan = planned()["sensor_reading"]
     assert [(c["subject"], c["kind"], c["redo"]) for c in plan["changes"]] == [("gateway", "compatible", "rows")]
     assert plan["stale"] == {"days": ["2026-11-01", "2026-11-02"], "rows": 5, "records": 5}
-    assert "staging.stg_sensor_reading" in plan["touched"]["models"] and plan["touched"]["exposures"] == ["factory_health"]
+    assert plan["touched"] == {"marts": {}, "exposures": []}, "no mart reads a column that is new"
     assert plan["next"][-1] == "lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --only stale"
 
 
@@ -113,7 +113,7 @@ def test_a_change_of_words_touches_nobody(contracts: Path) -> None:
     deploy(load_contracts(contracts)["sensor_reading"], {1: 2})
     edit(contracts, "factory/sensor_reading", ("M00 is the test bench, whose", "M00 is a test bench, whose"))
     plan = planned()["sensor_reading"]
-    assert (plan["level"], plan["stale"], plan["touched"]) == ("patch", None, {"models": [], "exposures": []})
+    assert (plan["level"], plan["stale"], plan["touched"]) == ("patch", None, {"marts": {}, "exposures": []})
 
 
 def test_masking_that_is_removed_is_breaking_and_needs_a_major_version(contracts: Path) -> None:
@@ -152,7 +152,8 @@ def test_a_pull_request_is_compared_with_a_git_ref_without_any_lake(contracts: P
     assert result.exit_code == 1
     assert (found["customer"]["state"], found["customer"]["breaks_unannounced"]) == ("changed", True)
     assert (found["sensor_reading"]["state"], found["sensor_reading"]["breaks_unannounced"]) == ("gone", True)
-    assert "staging.stg_customer" in found["customer"]["touched"]["models"]
+    assert found["customer"]["touched"]["marts"] == {}, "no mart reads the e-mail address"
+    assert "gold.fct_machine_health_5min" in found["sensor_reading"]["touched"]["marts"]
     git(contracts, "checkout", "--quiet", ".")
     assert run("plan", "--base", "HEAD").exit_code == 0
 
