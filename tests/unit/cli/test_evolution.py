@@ -188,6 +188,16 @@ def test_a_run_stops_before_it_writes_under_a_contract_that_breaks_the_deployed_
     assert differences(contract, silver) == ()
 
 
+def test_a_process_that_has_loaded_an_older_contract_does_not_take_a_table_back(contracts: Path) -> None:
+    contract = load_contracts(contracts)["customer"]
+    deploy(contract, {1: 2})
+    older = replace(contract, version="1.9.0", freshness=None)
+    with pytest.raises(ContractChanged, match="version 2.0.0 of its contract, and this run knows 1.9.0, which is older"):
+        raise_if_broken(older, metadata.state(contract.silver))
+    raise_if_broken(older, metadata.state(contract.bronze))
+    raise_if_broken(replace(older, version="2.0.1"), metadata.state(contract.silver))
+
+
 def test_a_source_of_another_form_stops_bronze(contracts: Path) -> None:
     contract = load_contracts(contracts)["customer"]
     deploy(contract, {1: 2})
