@@ -147,7 +147,8 @@ def _refs(plan: Planned) -> set[Ref]:
     for name, column in columns.items():
         if column.expression and columns_of(column.expression) & {n.lower() for n in changed}:
             changed.add(name)
-    rows = any(c.subject not in columns or c.area == "rules" or c.redo == "table" for c in telling)
+    placed = {name for contract in (plan.old, plan.new) if contract for name in (*contract.identity, *contract.sequence)}
+    rows = any(c.subject not in columns or c.area == "rules" or (c.redo == "table" and c.subject in placed) for c in telling)
     return {Ref(f"silver.{plan.name}", c) for c in (*changed, *([ROWS] if rows else []))}
 
 

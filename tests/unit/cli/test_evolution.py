@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from lakehouse.cli.contract import app
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Column, Contract
 from lakehouse.contracts.recorded import properties
 from lakehouse.engine import metadata
 from lakehouse.errors import ContractChanged, ContractError
@@ -55,7 +55,7 @@ def deploy(contract: Contract, days: dict[int, int]) -> None:
         data = pa.table({"n": list(range(len(dates))), column or "day": dates})
         options: dict[str, Any] = {"partition_by": [column]} if column else {}
         location = table.location(settings().warehouse)
-        write_deltalake(location, data, **options)
+        write_deltalake(location, data, mode="overwrite", **options)
         DeltaTable(location).alter.set_table_properties(properties(contract), raise_if_not_exists=False)
 
 
@@ -107,6 +107,15 @@ def test_a_column_more_makes_the_days_stale_and_names_their_rows(contracts: Path
     assert plan["stale"] == {"days": ["2026-11-01", "2026-11-02"], "rows": 5, "records": 5}
     assert plan["touched"] == {"marts": {}, "exposures": []}, "no mart reads a column that is new"
     assert plan["next"][-1] == "lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --only stale"
+
+
+def test_a_column_that_is_gone_touches_the_columns_made_of_it_and_a_rule_the_rows_too(contracts: Path) -> None:
+    contract = load_contracts(contracts)["sensor_reading"]
+    deploy(replace(contract, columns=(*contract.columns, Column("gone", "string", "string"))), {1: 2})
+    assert planned()["sensor_reading"]["touched"]["marts"] == {}, "no mart reads it"
+    deploy(replace(contract, rules=contract.rules[1:]), {1: 2})
+    marts = planned()["sensor_reading"]["touched"]["marts"]
+    assert all("*" in columns for columns in marts.values()) and "gold.fct_machine_health_5min" in marts
 
 
 def test_a_change_of_words_touches_nobody(contracts: Path) -> None:
