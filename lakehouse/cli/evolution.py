@@ -14,15 +14,16 @@ from rich.markup import escape
 
 from lakehouse.cli.lake import known_table
 from lakehouse.cli.output import err, grid, out, plural, show, show_error
-from lakehouse.cli.planned import Planned, Rows, against, against_deployed
+from lakehouse.cli.planned import Planned, Rows, against, against_deployed, with_downstream
 from lakehouse.contracts.at_ref import contracts_at
 from lakehouse.contracts.change import Change
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
 from lakehouse.errors import ContractChanged, ContractError
-from lakehouse.gold.project import manifest_path
+from lakehouse.gold.columns import gold_columns
 from lakehouse.governance.deployed import raise_if_unannounced
+from lakehouse.lineage import ROWS
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Tables = Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="Only these tables. Default: all.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+_SHOWN = 6
 _COLOURS = {"compatible": "green", "widening": "yellow", "breaking": "red"}
 _STATES = {
     "new": "not deployed yet: the first run makes it",
@@ -46,7 +48,7 @@ def plan(
 ) -> None:
     """Say what the contracts would change, before anything happens: for readers, for what is stored, downstream, and which version it needs.
 
-    Reads contracts, tables' logs and dbt's manifest; starts no Spark. Exit code 1 when something breaks readers and no new major version says so.
+    Reads contracts, tables' logs and the marts' SQL; starts no Spark. Exit code 1 when something breaks readers and no new major version says so.
     """
     found = _planned(tables, base)
     if as_json:
@@ -85,8 +87,9 @@ def _planned(tables: Sequence[str] | None, base: str | None) -> list[Planned]:
     others = contracts_at(settings().contracts, base) if base else {}
     wanted = {known_table(t, {*contracts, *others}) for t in tables or ()} or {*contracts, *others}
     chosen, before = ({n: c for n, c in some.items() if n in wanted} for some in (contracts, others))
-    manifest = manifest_path() if (settings().dbt_project / "dbt_project.yml").is_file() else None
-    return against(before, chosen, manifest) if base else against_deployed(chosen, manifest)
+    found = against(before, chosen) if base else against_deployed(chosen)
+    dbt = (settings().dbt_project / "dbt_project.yml").is_file()
+    return with_downstream(found, {**others, **contracts}, gold_columns) if dbt else found
 
 
 def _refusal(plan: Planned, breaking: bool) -> ContractError | None:
@@ -161,15 +164,21 @@ def _show_one(plan: Planned, base: str) -> None:
 
 def _facts(plan: Planned) -> list[tuple[str, str]]:
     below = plan.touched
-    marts = [f"{m} ({plural(plan.mart_rows[m], 'row')})" if m in plan.mart_rows else m for m in below.models]
+    marts = [(f"{m} ({plural(plan.mart_rows[m], 'row')})" if m in plan.mart_rows else m, _columns(columns)) for m, columns in below.marts.items()]
     facts = [
         ("version", _version(plan)),
         ("made again", _made_again(plan.stale, plan.changes)),
-        ("downstream", escape(", ".join(marts)) or "nothing"),
+        *(("downstream" if n == 0 else "", escape(f"{mart}: {columns}")) for n, (mart, columns) in enumerate(marts)),
+        *([("downstream", "nothing")] if not marts else []),
         ("exposures", escape(", ".join(below.exposures))),
         *(("next" if n == 0 else "", escape(step)) for n, step in enumerate(plan.steps)),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def _columns(names: Sequence[str]) -> str:
+    shown = ["its rows" if n == ROWS else n for n in names]
+    return ", ".join(shown[:_SHOWN]) + (f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else "")
 
 
 def _version(plan: Planned) -> str:

@@ -1,26 +1,29 @@
-"""What a change of contracts would do, worked out before anything is done: from contracts, the tables' logs and dbt's manifest; no Spark, nothing is written.
+"""What a change of contracts would do, worked out before anything is done: from contracts, the tables' logs and the marts' SQL; no Spark, nothing is written.
 
 Not here: what differs (`contracts.compare`), showing it (`evolution`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 
 from lakehouse.contracts.change import Change, Level, announces, next_version, required
 from lakehouse.contracts.compare import compare
+from lakehouse.contracts.expressions import columns_of
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
-from lakehouse.gold.downstream import Touched, touched
+from lakehouse.gold.columns import GoldColumns, Touched
 from lakehouse.governance.deployed import deployed
+from lakehouse.lineage import ROWS, Ref
 from lakehouse.silver.plan import bronze_days
 from lakehouse.tables import Table
 
 State = Literal["new", "unrecorded", "same", "changed", "gone"]
+NOBODY = Touched({}, ())
+Lines = Callable[[Mapping[str, Contract]], GoldColumns]  # how marts are made of Silver tables as these contracts say
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Planned:
     state: State
     changes: tuple[Change, ...] = ()
     stale: Rows | None = None
-    touched: Touched = field(default_factory=Touched)
+    touched: Touched = NOBODY
     mart_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -87,44 +90,66 @@ class Planned:
             "breaks_unannounced": self.breaks_unannounced,
             "needs_version": self.needs,
             "stale": self.stale.plain() if self.stale else None,
-            "touched": {"models": list(self.touched.models), "exposures": list(self.touched.exposures)},
+            "touched": {"marts": {m: list(columns) for m, columns in self.touched.marts.items()}, "exposures": list(self.touched.exposures)},
             "mart_rows": dict(self.mart_rows),
             "next": list(self.steps),
         }
 
 
-def against_deployed(contracts: Mapping[str, Contract], manifest: Path | None) -> list[Planned]:
+def against_deployed(contracts: Mapping[str, Contract]) -> list[Planned]:
     """Contracts against what their tables were made by."""
-    return [_deployed(contract, manifest) for contract in contracts.values()]
+    return [_deployed(contract) for contract in contracts.values()]
 
 
-def against(base: Mapping[str, Contract], contracts: Mapping[str, Contract], manifest: Path | None) -> list[Planned]:
+def against(base: Mapping[str, Contract], contracts: Mapping[str, Contract]) -> list[Planned]:
     """Contracts against other ones, tables that are new or gone among them."""
-    found = []
-    for name in sorted({*base, *contracts}):
-        old, new = base.get(name), contracts.get(name)
-        if old is None or new is None:
-            found.append(Planned(name, old, new, "new" if old is None else "gone", touched=_downstream(name, manifest, {"*"}) if old else Touched()))
-        else:
-            found.append(_changed(old, new, manifest))
-    return found
+    pairs = [(name, base.get(name), contracts.get(name)) for name in sorted({*base, *contracts})]
+    return [_changed(old, new) if old and new else Planned(name, old, new, "gone" if old else "new") for name, old, new in pairs]
 
 
-def _deployed(contract: Contract, manifest: Path | None) -> Planned:
+def with_downstream(found: list[Planned], contracts: Mapping[str, Contract], lines: Lines) -> list[Planned]:
+    """The same with what lies downstream. `contracts`: all of the lake; `lines` is only asked where something has changed."""
+    if not any(p.changes or p.state == "gone" for p in found):
+        return found
+    both = {p.name: _with_both_columns(p.old, p.new) for p in found if p.old or p.new}
+    gold = lines({**contracts, **both})
+    return [replace(p, touched=below, mart_rows=dict(_mart_rows(below))) for p in found for below in (gold.touched(_refs(p)),)]
+
+
+def _deployed(contract: Contract) -> Planned:
     state = metadata.state(contract.silver)
     if state is None:
         return Planned(contract.name, None, contract, "new")
     old = deployed(contract, state)
-    return _changed(old, contract, manifest) if old else Planned(contract.name, None, contract, "unrecorded")
+    return _changed(old, contract) if old else Planned(contract.name, None, contract, "unrecorded")
 
 
-def _changed(old: Contract, new: Contract, manifest: Path | None) -> Planned:
+def _changed(old: Contract, new: Contract) -> Planned:
     changes = compare(old, new)
-    if not changes:
-        return Planned(new.name, old, new, "same")
-    names = {c.name for c in (*old.columns, *new.columns)}
-    below = _downstream(new.name, manifest, {c.subject if c.subject in names else "*" for c in changes if not c.textual})
-    return Planned(new.name, old, new, "changed", changes, _stale(old, new, changes), below, dict(_mart_rows(below)))
+    return Planned(new.name, old, new, "changed" if changes else "same", changes, _stale(old, new, changes))
+
+
+def _with_both_columns(old: Contract | None, new: Contract | None) -> Contract:
+    """A contract with the columns of both: marts may still name those that are gone."""
+    one = new or old
+    assert one is not None
+    names = {c.name for c in one.columns}
+    return replace(one, columns=(*one.columns, *(c for c in (old or one).columns if c.name not in names)))
+
+
+def _refs(plan: Planned) -> set[Ref]:
+    """The columns of Silver that change, and those computed from them; its rows where a change decides which there are, or concerns the table as a whole."""
+    if plan.state == "gone":
+        return {Ref(f"silver.{plan.name}", ROWS)}
+    columns = {c.name: c for contract in (plan.old, plan.new) if contract for c in contract.columns}
+    telling = [c for c in plan.changes if not c.textual]
+    changed = {c.subject for c in telling if c.subject in columns}
+    for name, column in columns.items():
+        if column.expression and columns_of(column.expression) & {n.lower() for n in changed}:
+            changed.add(name)
+    placed = {name for contract in (plan.old, plan.new) if contract for name in (*contract.identity, *contract.sequence)}
+    rows = any(c.subject not in columns or c.area == "rules" or (c.redo == "table" and c.subject in placed) for c in telling)
+    return {Ref(f"silver.{plan.name}", c) for c in (*changed, *([ROWS] if rows else []))}
 
 
 def _stale(old: Contract, new: Contract, changes: tuple[Change, ...]) -> Rows | None:
@@ -141,16 +166,12 @@ def _stale(old: Contract, new: Contract, changes: tuple[Change, ...]) -> Rows | 
     return Rows(tuple(days), sum(rows.values()), sum(records.get(d, 0) for d in bronze_days(new, days)))
 
 
-def _downstream(name: str, manifest: Path | None, columns: set[str]) -> Touched:
-    return touched(manifest, name, columns) if manifest else Touched()
-
-
 def _mart_rows(below: Touched) -> Iterator[tuple[str, int]]:
-    """The rows of the marts that are tables."""
-    for model in below.models:
-        delta = metadata.open_table(Table("gold", model.rpartition(".")[2])) if model.startswith("gold.") else None
+    """How many rows the marts have."""
+    for mart in below.marts:
+        delta = metadata.open_table(Table("gold", mart.rpartition(".")[2]))
         if delta is not None:
-            yield model, sum(metadata.rows_by_partition(delta, None).values())
+            yield mart, sum(metadata.rows_by_partition(delta, None).values())
 
 
 def _steps(plan: Planned) -> Iterator[str]:

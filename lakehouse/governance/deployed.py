@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lakehouse.contracts.change import Change, announces, next_version, required
+from lakehouse.contracts.change import Change, announces, grown, next_version, required
 from lakehouse.contracts.compare import compare
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.recorded import HASH, properties, recorded
@@ -29,18 +29,29 @@ def differences(contract: Contract, state: TableState | None) -> tuple[Change, .
 
 
 def raise_if_broken(contract: Contract, state: TableState | None) -> None:
-    """Raise `ContractChanged` where writing the table under this contract would break what it was made by. A Bronze table only knows its source."""
-    found = differences(contract, state)
-    bronze = state is not None and state.table.layer == "bronze"
+    """Raise `ContractChanged` where writing the table under this contract would break what it was made by, or take it back to an older version.
+
+    A Bronze table only knows its source, so that what arrives goes on being kept.
+    """
+    old, found = deployed(contract, state), differences(contract, state)
+    if state is None or old is None or not found:
+        return
+    bronze = state.table.layer == "bronze"
     stops = [c for c in found if c.stops_runs and (not bronze or c.area == "source")]
-    old = deployed(contract, state)
-    if stops and state is not None and old is not None:
+    unchanged = f"{state.table} is unchanged, at version {state.version}."
+    if stops:
         raise ContractChanged(
             f"{state.table} was made by version {old.version} of its contract, and {contract.file.name} ({contract.version}) breaks it:\n"
             + "\n".join(f"  {c}" for c in stops[:5])
             + (f"\n  and {len(stops) - 5} more" if len(stops) > 5 else ""),
-            state=f"{state.table} is unchanged, at version {state.version}.",
+            state=unchanged,
             next_step=f"See what it means, and what to do: lakehouse contract plan {contract.name}",
+        )
+    if grown(contract.version, old.version) and not bronze:
+        raise ContractChanged(
+            f"{state.table} was made by version {old.version} of its contract, and this run knows {contract.version}, which is older.",
+            state=unchanged,
+            next_step=f"Load the contracts anew: lakehouse up. To go back on purpose: lakehouse contract apply {contract.name}",
         )
 
 

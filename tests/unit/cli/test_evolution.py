@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from lakehouse.cli.contract import app
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Column, Contract
 from lakehouse.contracts.recorded import properties
 from lakehouse.engine import metadata
 from lakehouse.errors import ContractChanged, ContractError
@@ -30,8 +30,8 @@ from lakehouse.tables import Table
 def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with two contracts in a git repository, and settings that point there; the example's dbt project."""
     folder = tmp_path / "contracts"
-    for name in ("factory/sensor_reading", "master/customer"):
-        (folder / name).parent.mkdir(parents=True)
+    for name in ("factory/sensor_reading", "master/customer", "master/machine"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.odcs.yaml").write_text((PROJECT / "contracts" / f"{name}.odcs.yaml").read_text())
     for variable, value in (("CONTRACTS", folder), ("HOME", tmp_path / "lake")):
         monkeypatch.setenv(f"LAKEHOUSE_{variable}", str(value))
@@ -55,7 +55,7 @@ def deploy(contract: Contract, days: dict[int, int]) -> None:
         data = pa.table({"n": list(range(len(dates))), column or "day": dates})
         options: dict[str, Any] = {"partition_by": [column]} if column else {}
         location = table.location(settings().warehouse)
-        write_deltalake(location, data, **options)
+        write_deltalake(location, data, mode="overwrite", **options)
         DeltaTable(location).alter.set_table_properties(properties(contract), raise_if_not_exists=False)
 
 
@@ -84,7 +84,7 @@ def test_what_is_not_deployed_and_what_is_as_deployed_is_said_in_a_line(contract
     deploy(load_contracts(contracts)["sensor_reading"], {1: 2})
     result = run("plan")
     assert result.exit_code == 0
-    assert "customer: not deployed yet: the first run makes it" in result.stdout
+    assert "customer, machine: not deployed yet: the first run makes it" in result.stdout
     assert "1 table as deployed." in result.stdout
 
 
@@ -105,15 +105,24 @@ def test_a_column_more_makes_the_days_stale_and_names_their_rows(contracts: Path
     plan = planned()["sensor_reading"]
     assert [(c["subject"], c["kind"], c["redo"]) for c in plan["changes"]] == [("gateway", "compatible", "rows")]
     assert plan["stale"] == {"days": ["2026-11-01", "2026-11-02"], "rows": 5, "records": 5}
-    assert "staging.stg_sensor_reading" in plan["touched"]["models"] and plan["touched"]["exposures"] == ["factory_health"]
+    assert plan["touched"] == {"marts": {}, "exposures": []}, "no mart reads a column that is new"
     assert plan["next"][-1] == "lakehouse backfill silver/sensor_reading+ --from 2026-11-01 --only stale"
+
+
+def test_a_column_that_is_gone_touches_the_columns_made_of_it_and_a_rule_the_rows_too(contracts: Path) -> None:
+    contract = load_contracts(contracts)["sensor_reading"]
+    deploy(replace(contract, columns=(*contract.columns, Column("gone", "string", "string"))), {1: 2})
+    assert planned()["sensor_reading"]["touched"]["marts"] == {}, "no mart reads it"
+    deploy(replace(contract, rules=contract.rules[1:]), {1: 2})
+    marts = planned()["sensor_reading"]["touched"]["marts"]
+    assert all("*" in columns for columns in marts.values()) and "gold.fct_machine_health_5min" in marts
 
 
 def test_a_change_of_words_touches_nobody(contracts: Path) -> None:
     deploy(load_contracts(contracts)["sensor_reading"], {1: 2})
     edit(contracts, "factory/sensor_reading", ("M00 is the test bench, whose", "M00 is a test bench, whose"))
     plan = planned()["sensor_reading"]
-    assert (plan["level"], plan["stale"], plan["touched"]) == ("patch", None, {"models": [], "exposures": []})
+    assert (plan["level"], plan["stale"], plan["touched"]) == ("patch", None, {"marts": {}, "exposures": []})
 
 
 def test_masking_that_is_removed_is_breaking_and_needs_a_major_version(contracts: Path) -> None:
@@ -152,7 +161,8 @@ def test_a_pull_request_is_compared_with_a_git_ref_without_any_lake(contracts: P
     assert result.exit_code == 1
     assert (found["customer"]["state"], found["customer"]["breaks_unannounced"]) == ("changed", True)
     assert (found["sensor_reading"]["state"], found["sensor_reading"]["breaks_unannounced"]) == ("gone", True)
-    assert "staging.stg_customer" in found["customer"]["touched"]["models"]
+    assert found["customer"]["touched"]["marts"] == {}, "no mart reads the e-mail address"
+    assert "gold.fct_machine_health_5min" in found["sensor_reading"]["touched"]["marts"]
     git(contracts, "checkout", "--quiet", ".")
     assert run("plan", "--base", "HEAD").exit_code == 0
 
@@ -185,6 +195,16 @@ def test_a_run_stops_before_it_writes_under_a_contract_that_breaks_the_deployed_
     raise_if_broken(unmasked, None)
     raise_if_broken(replace(contract, owners=()), silver)
     assert differences(contract, silver) == ()
+
+
+def test_a_process_that_has_loaded_an_older_contract_does_not_take_a_table_back(contracts: Path) -> None:
+    contract = load_contracts(contracts)["customer"]
+    deploy(contract, {1: 2})
+    older = replace(contract, version="1.9.0", freshness=None)
+    with pytest.raises(ContractChanged, match="version 2.0.0 of its contract, and this run knows 1.9.0, which is older"):
+        raise_if_broken(older, metadata.state(contract.silver))
+    raise_if_broken(older, metadata.state(contract.bronze))
+    raise_if_broken(replace(older, version="2.0.1"), metadata.state(contract.silver))
 
 
 def test_a_source_of_another_form_stops_bronze(contracts: Path) -> None:

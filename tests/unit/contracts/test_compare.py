@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lakehouse.contracts.change import announces, grown, next_version, required
@@ -244,6 +244,7 @@ def test_there_is_a_case_for_every_part_of_a_contract() -> None:
     assert every - seen == unsaid | names | one_value
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(range(len(CASES)))))
 def test_changes_together_are_not_called_milder_than_the_worst_of_them(chosen: set[int]) -> None:
     old, cases = EVENT, [CASES[n] for n in sorted(chosen) if CASES[n][1] is EVENT]
