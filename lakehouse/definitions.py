@@ -13,6 +13,8 @@ from lakehouse.bronze.assets import bronze_asset
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.gold.assets import gold_assets
 from lakehouse.gold.project import manifest_path, models, served
+from lakehouse.maintenance.job import maintenance_job, maintenance_schedule
+from lakehouse.maintenance.plan import kept_tables
 from lakehouse.resources import RESOURCES
 from lakehouse.settings import settings
 from lakehouse.silver.assets import silver_asset
@@ -24,12 +26,15 @@ def defs() -> dg.Definitions:
     contracts = load_contracts(settings().contracts)
     manifest = manifest_path()
     marts = served(models(manifest, manifest.stat().st_mtime), contracts)
+    maintenance = maintenance_job(kept_tables(contracts, [(m.table, m.sources) for m in marts if m.materialized != "view"]))
     return dg.Definitions(
         assets=[
             *(bronze_asset(c) for c in contracts.values()),
             *(silver_asset(c) for c in contracts.values()),
             *gold_assets(contracts, follow_silver),
         ],
+        jobs=[maintenance],
+        schedules=[maintenance_schedule(maintenance)],
         sensors=[*source_sensors(contracts, marts), automation_sensor(), alert_sensor(contracts)],
         resources=RESOURCES,
         # Spark is the parallel engine; a process for each step would only cost seconds.

@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     )
     kafka_options_file: Path | None = Field(default=None, description="File of Kafka client options, such as `sasl.password=…`: TLS and SASL.")
 
+    maintenance_hour: int = Field(default=3, ge=0, le=23, description="The quiet hour (UTC) in which the schedule keeps tables in order.")
+
     alert_webhooks: dict[str, SecretStr] = Field(
         default={}, description="Where alerts are posted, as JSON: a channel of the contracts' `support`, or `*` for all others, to a webhook's URL."
     )

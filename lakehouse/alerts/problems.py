@@ -26,6 +26,7 @@ from lakehouse.quality.freshness import newest_data
 _AT_ONCE = 8
 _RUNS = 100  # failed runs looked at in one go; the rest comes with the next
 _NO_STEP = "a run"  # what failed, when it did before its first step
+_OF_ASSETS = "__ASSET_JOB"  # Dagster's name for the job that all runs of assets belong to
 _WILL_RETRY = "dagster/will_retry"
 FRESHNESS = "freshness"  # its check speaks of the last run; here it is asked by the clock
 
@@ -131,9 +132,19 @@ class Lake:
             after = datetime.fromtimestamp(failure.at, UTC)
             return bool(self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=after), limit=1))
         assets = self._assets(step)
+        if not assets:
+            return self._job_mended(failure)
         runs = {r.run_id for key in assets for r in self.instance.fetch_materializations(key, limit=1).records} - {failure.run}
         stats = [s for run in runs for s in self.instance.get_run_step_stats(run, [step])]
-        return not assets or any(s.end_time and s.end_time > failure.at and s.status is not None and s.status.value == "SUCCESS" for s in stats)
+        return any(s.end_time and s.end_time > failure.at and s.status is not None and s.status.value == "SUCCESS" for s in stats)
+
+    def _job_mended(self, failure: Failed) -> bool:
+        """The same of a step that makes no asset: its job has succeeded since, or it was a run of assets, which are gone."""
+        run = self.instance.get_run_by_id(failure.run)
+        if run is None or run.job_name.startswith(_OF_ASSETS):
+            return True
+        after = datetime.fromtimestamp(failure.at, UTC)
+        return bool(self.instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=after), limit=1))
 
     def _assets(self, step: str) -> list[dg.AssetKey]:
         made: dict[str, list[dg.AssetKey]] = defaultdict(list)

@@ -9,6 +9,7 @@ from lakehouse.bronze.ingest import Ingested, ingest, pending, rebuild
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.metadata import open_table, rows_by_partition
 from lakehouse.errors import SourceError
+from lakehouse.maintenance.work import tidy
 from lakehouse.quality.checks import Verdict, bronze_specs
 from lakehouse.resources import SparkEngine
 from lakehouse.runs import FORCE, asset_spec, daily, report_partitions, requested_days
@@ -35,6 +36,7 @@ def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
             done = ingest(spark.spark_session, contract, context.run_id, full=full, force=force, progress=context.log.info)
         else:
             done = rebuild(spark.spark_session, contract, days, context.run_id, force=context.has_tag(FORCE))
+        tidy(spark.spark_session, contract.bronze, contract.maintenance.bronze, done.days, context.log.info)
         return _result(context, contract, done)
 
     return build

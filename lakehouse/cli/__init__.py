@@ -21,6 +21,7 @@ COMMANDS = {
     "sync": "Take in whatever is new in the sources, and bring Silver and Gold up to date.",
     "materialize": "Rebuild exactly the selected assets for exactly these days, in this process; twice gives the same.",
     "backfill": "Rebuild many days under the running daemon, beside the sensors.",
+    "maintain": "Make many small files few, and remove files that nobody needs any more: what the schedule does at night. No row changes.",
     "status": "Show every table: rows, version, lag behind its source, freshness against its promise, refused records.",
     "lineage": "Show what columns are made of, from the source's field to the dashboard, and what is made of them.",
     "query": "Ask the lake in SQL, read-only.",

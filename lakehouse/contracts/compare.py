@@ -152,6 +152,8 @@ def _promises(old: Contract, new: Contract) -> Iterator[Change]:
         yield Change("promises", "volume", f"{_rows(new.volume)}, was {_rows(old.volume)}", "widening" if _weaker(old.volume, new.volume) else "compatible")
     if set(old.ignored_fields) != set(new.ignored_fields):
         yield Change("source", "ignoredFields", f"{_said(new.ignored_fields)}, was {_said(old.ignored_fields)}", textual=True)
+    if old.maintenance != new.maintenance:
+        yield Change("promises", "maintenance", "the tables are kept in order otherwise, from the next night on", textual=True)
     if old.schema_evolution != new.schema_evolution:
         yield Change("source", "schemaEvolution", f"{new.schema_evolution}, was {old.schema_evolution}")
 

@@ -184,6 +184,31 @@ class Volume:
 
 
 @dataclass(frozen=True)
+class Upkeep:
+    """How a table is kept in order. `compact_files`: so many small files of a partition (less than half of `target_bytes`) are made into few.
+
+    `keep_days`: how long files that a newer version no longer has stay, for readers of older versions; `log_days` the same of the table's log.
+    `order_by`: columns by which compaction orders rows. `statistics`: columns of which files tell their least and greatest value; empty: the first 32.
+    """
+
+    compact_files: int = 10
+    target_bytes: int = 128 << 20
+    keep_days: int = 7
+    log_days: int = 30
+    order_by: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """How each layer of a table is kept in order."""
+
+    bronze: Upkeep = Upkeep()
+    silver: Upkeep = Upkeep()
+    quarantine: Upkeep = Upkeep()
+
+
+@dataclass(frozen=True)
 class Contract:
     """A table, declared once.
 
@@ -211,6 +236,7 @@ class Contract:
     ignored_fields: tuple[str, ...] = ()  # of the source: known, and not taken
     feed: ChangeFeed | None = None
     scd: Literal[1, 2] = 1
+    maintenance: Maintenance = Maintenance()
     status: str = "active"
     description: str = ""
     grain: str = ""

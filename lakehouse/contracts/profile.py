@@ -114,6 +114,30 @@ class Masking(_Part):
     policy: Annotated[MaskPolicy, BeforeValidator(_null_word)] = Field(description="sha256: its hash; redact: the same text for all; null: nothing.")
 
 
+class LayerUpkeep(_Part):
+    """How a table of one layer is kept in order."""
+
+    compactFiles: StrictInt = Field(default=10, ge=2, description="So many small files of a partition are worth making into few.")
+    targetMegabytes: StrictInt = Field(default=128, ge=1, le=4096, description="How large files are made; less than half of it is small.")
+    keepDays: StrictInt = Field(default=7, ge=1, le=3650, description="How long files that only older versions have are kept.")
+    logDays: StrictInt = Field(default=30, ge=2, le=3650, description="How long the table's history is kept.")
+
+
+class SilverUpkeep(LayerUpkeep):
+    """How a Silver table is kept in order."""
+
+    orderBy: list[StrictStr] = Field(default=[], description="Columns by which compaction orders rows (Z-order): those that queries filter by.")
+    statistics: list[StrictStr] = Field(default=[], description="Columns of which each file tells its least and greatest value. Default: the first 32.")
+
+
+class Maintenance(_Part):
+    """How the tables are kept in order, layer by layer."""
+
+    bronze: LayerUpkeep = LayerUpkeep()
+    silver: SilverUpkeep = SilverUpkeep()
+    quarantine: LayerUpkeep = LayerUpkeep()
+
+
 class ContractProperties(_Part):
     """The customProperties of a contract."""
 
@@ -125,6 +149,7 @@ class ContractProperties(_Part):
     changeFeed: ChangeFeed | None = None
     scd: Scd = Scd()
     ignoredFields: list[StrictStr] = Field(default=[], description="Fields of the source that are known and not taken.")
+    maintenance: Maintenance = Maintenance()
     schemaEvolution: Literal["addOnly", "strict"] = Field(default="addOnly", description="addOnly: new columns of a Parquet source are taken into Bronze.")
 
 

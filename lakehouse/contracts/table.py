@@ -1,6 +1,6 @@
 """A contract as a whole, put together from its parts; names, version, owners and texts are read here.
 
-Not here: columns (`columns`), key and order (`identity`), event date (`dates`), change feeds (`feed`), rules and promises (`promises`).
+Not here: columns (`columns`), key and order (`identity`), event date (`dates`), change feeds (`feed`), maintenance (`upkeep`), rules and promises (`promises`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lakehouse.contracts.node import Node
 from lakehouse.contracts.profile import ContractProperties, read_properties
 from lakehouse.contracts.promises import read_freshness, read_quality
 from lakehouse.contracts.source import options_model, read_source
+from lakehouse.contracts.upkeep import read_maintenance
 
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,99}\Z")
@@ -43,6 +44,7 @@ def read_contract(root: Node, file: Path) -> Contract | None:
     rules, volume = read_quality(table, declared)
     freshness, freshness_column = read_freshness(root, name, declared, event_date, sequence)
     feed = read_feed(root, properties, declared, sequence)
+    maintenance = read_maintenance(root, properties, declared, event_date)
     said = _said(root, table)
     start = getattr(getattr(properties, "partition", None), "start", None)
     if root.report.mistakes or source is None or kind is None or start is None:
@@ -67,6 +69,7 @@ def read_contract(root: Node, file: Path) -> Contract | None:
         ignored_fields=tuple(dict.fromkeys(properties.ignoredFields)),
         feed=feed,
         scd=2 if properties.scd.type == 2 else 1,
+        maintenance=maintenance,
         raw=root.value,
         **said,
     )

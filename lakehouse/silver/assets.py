@@ -9,6 +9,7 @@ import dagster as dg
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import rows_by_partition, state
+from lakehouse.maintenance.work import tidy
 from lakehouse.quality.checks import (
     Verdict,
     check_fields,
@@ -62,6 +63,9 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
             built = increment(session, contract, context.run_id)
         for step in built.steps:
             context.log.info(f"{contract.silver}: {step}")
+        if built.changed:
+            tidy(session, contract.silver, contract.maintenance.silver, built.dates if contract.event_date else None, context.log.info)
+            tidy(session, contract.quarantine, contract.maintenance.quarantine, built.days, context.log.info)
         keys = count_keys(session, contract, built.dates, built.silver_version) if built.changed else KeyCount(0, 0)
         yield from _results(context, contract, built, keys, tables)
 

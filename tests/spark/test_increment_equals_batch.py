@@ -6,7 +6,7 @@ import json
 import os
 import random
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from lakehouse.bronze.ingest import ingest
 from lakehouse.bronze.ingest import rebuild as rebuild_bronze
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Contract, Upkeep
 from lakehouse.engine import metadata
+from lakehouse.maintenance.plan import Kept, plan
+from lakehouse.maintenance.work import carry_out
 from lakehouse.silver import build
 from tests.spark.conftest import Lake
 from tests.spark.oracle import truth_of
@@ -92,8 +94,11 @@ class History:
         version = self.lake.version(table)
         self.lake.spark.sql(f"RESTORE {table.sql} TO VERSION AS OF {self.rng.randrange(0, version + 1)}").collect()
 
-    def optimize(self) -> None:
-        self.lake.spark.sql(f"OPTIMIZE {self.rng.choice([self.contract.bronze, self.contract.silver]).sql}").collect()
+    def maintain(self) -> None:
+        for table in (self.contract.bronze, self.contract.silver, self.contract.quarantine):
+            found = plan(Kept(table, Upkeep(compact_files=2, order_by=("id",) * (table.layer == "silver"))), datetime.now(UTC))
+            if found is not None:
+                carry_out(self.lake.spark, found)
 
 
 @pytest.mark.parametrize(("seed", "kind"), [(1, "event"), (2, "event"), (3, "event"), (4, "entity")])
@@ -102,7 +107,7 @@ def test_after_a_random_history_the_tables_hold_what_the_files_say(lake: Lake, s
     history.new_file()
     check(lake, history.contract)
     h = history
-    operations = [h.new_file] * 4 + [h.changed_file, h.bronze, h.silver, h.rebuild, h.rebuild_bronze, h.restore, h.restore, h.optimize]
+    operations = [h.new_file] * 4 + [h.changed_file, h.bronze, h.silver, h.rebuild, h.rebuild_bronze, h.restore, h.restore, h.maintain]
     done = []
     for _ in range(22):
         operation = history.rng.choice(operations)
@@ -139,6 +144,19 @@ def test_nothing_new_means_no_commit_and_no_spark_job(lake: Lake) -> None:
     built = build.increment(None, contract, "again")  # type: ignore[arg-type]
     assert (ingested.amount.files, built.changed) == (0, False)
     assert [lake.version(t) for t in (contract.bronze, contract.silver, contract.quarantine)] == versions
+
+
+def test_maintenance_is_nothing_new_for_the_tables_above(lake: Lake) -> None:
+    contract = lake.events()
+    for n in range(3):
+        lake.put(f"dt={FIRST}/{n}.json", "\n".join(records(random.Random(n), FIRST, 5)))
+        lake.sync(contract)
+    for table in (contract.bronze, contract.silver):
+        found = plan(Kept(table, Upkeep(compact_files=2)), datetime.now(UTC))
+        assert found is not None and carry_out(lake.spark, found).into.count == len(found.partitions) > 0
+    built = build.increment(None, contract, "again")  # type: ignore[arg-type]
+    assert not built.changed
+    check(lake, contract)
 
 
 def test_an_increment_touches_only_its_own_partitions(lake: Lake) -> None:

@@ -149,3 +149,29 @@ def test_the_memory_holds_names_and_never_an_address_of_a_server(world: World, r
     world.run(fails=True)
     world.tick()
     assert set(json.loads(world.cursor or "")["told"]) == {"log", "webhook *", "webhook #toys", f"mail {OWNER}", "mail operator@toys.example"}
+
+
+def test_a_job_that_makes_no_asset_is_told_and_over_once_it_succeeds(world: World) -> None:
+    @dg.op
+    def tidy_up() -> None:
+        if world.fails:
+            raise SourceError("2 tables were not kept in order.", next_step="Once the reason is mended: lakehouse maintain")
+
+    @dg.job
+    def upkeep() -> None:
+        tidy_up()
+
+    def run(*, fails: bool) -> None:
+        world.fails = fails
+        upkeep.execute_in_process(instance=world.instance, raise_on_error=False)
+
+    def open_problems() -> str:
+        return str(json.loads(world.cursor or "{}"))
+
+    run(fails=True)
+    world.tick()
+    assert "run tidy_up" in open_problems()
+    run(fails=False)
+    world.tick()
+    world.tick()
+    assert "run tidy_up" not in open_problems()
