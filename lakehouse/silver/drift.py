@@ -46,7 +46,9 @@ def of_text(fields: Column, contract: Contract) -> list[Column]:
     declared, names = [c.source_field or c.name for c in contract.read_columns], F.map_keys(fields)
     usual = F.coalesce(names == F.array(*map(F.lit, declared)), F.lit(False))
     known = F.array(*map(F.lit, (*declared, *contract.ignored_fields)))
-    unknown = F.when(fields.isNotNull() & ~usual, F.array_join(F.sort_array(F.array_except(names, known)), "\n"))
+    # Names that are no text could not leave Spark; such a record is refused as it is.
+    told = fields.isNotNull() & ~usual & F.is_valid_utf8("_payload")
+    unknown = F.when(told, F.array_join(F.sort_array(F.array_except(names, known)), "\n"))
     bits = [F.col(f"_raw_{c.name}").isNull() & ~F.array_contains(names, c.source_field or c.name) for c in optional(contract)]
     silent = F.col("is_deleted") if contract.feed else F.lit(False)  # a delete need not tell what the row was
     found = [F.when(fields.isNull() | silent, _EVERY).when(usual, 0).otherwise(mask).cast("bigint") for mask in _masks(bits)]
@@ -118,6 +120,7 @@ def _patch(bronze: DataFrame, contract: Contract, names: Sequence[str]) -> str:
     source = contract.source
     if not source.is_text:
         return suggested({n: guess_type(bronze.schema[n].dataType.simpleString()) for n in names})
+    bronze = bronze.where(F.is_valid_utf8("_payload"))
     if isinstance(source, FileSource) and source.format == "csv":
         rows = bronze.where(_any_of([F.col("_header").contains(n) for n in names])).select("_header", "_payload").limit(_SAMPLE).collect()
         return suggested({n: guess_of_csv(n, [(r[0], r[1]) for r in rows], source) for n in names})
