@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
 from lakehouse.engine.delta import rows_of
+from lakehouse.engine.metadata import Day
 
 MANY = 8  # a scan that only looks some keys up costs about an eighth of counting all of them
 
@@ -31,27 +32,31 @@ class KeyCount:
 def count_keys(spark: SparkSession, contract: Contract, dates: Collection[date], version: int | None) -> KeyCount:
     """Count over the given event dates, widened by the lateness horizon; over everything where a table has no dates.
 
-    `version`: the commit that wrote these dates. When it wrote a small part of what they hold, only the keys in its files are looked at.
+    `version`: the commit that wrote them (None: unknown). When it wrote a small part of what they hold, only the keys in its files are looked at.
     """
     table = spark.table(contract.silver.sql)
-    if contract.scd == 2:
-        return _count_versions(table, contract)
     if contract.event_date is None:
-        per_key = table.groupBy(*contract.key).count()
-        return KeyCount(per_key.where("count > 1").count(), 0)
+        if version is not None:
+            table = _written(spark, contract, table, version, None, None)
+        return _count_versions(table, contract) if contract.scd == 2 else KeyCount(table.groupBy(*contract.key).count().where("count > 1").count(), 0)
     if not dates or version is None:
         return KeyCount(0, 0)
     reach = timedelta(days=contract.lateness_days)
     first, last = min(dates) - reach, max(dates) + reach
     near = F.col(contract.event_date).between(F.lit(first), F.lit(last))
+    looked_up = _written(spark, contract, table.where(near), version, first, last)
     # 64 bits a key: a collision can only raise a false alarm, which the exact count settles
-    key = F.xxhash64(*contract.key).alias("_key")
-    hashed = table.where(near).select(key)
-    files = _small_part(contract, version, first, last)
-    if files is not None:
-        hashed = hashed.join(F.broadcast(rows_of(spark, contract.silver, files).select(key)), "_key", "left_semi")
-    several = hashed.groupBy("_key").count().where("count > 1")
+    several = looked_up.select(F.xxhash64(*contract.key).alias("_key")).groupBy("_key").count().where("count > 1")
     return KeyCount(0, 0) if several.isEmpty() else _exact(spark, contract, near)
+
+
+def _written(spark: SparkSession, contract: Contract, rows: DataFrame, version: int, first: Day, last: Day) -> DataFrame:  # noqa: PLR0913
+    """Of these rows those whose keys the commit wrote, where that is a small part of them; else all: looking at all is as cheap then."""
+    files = _small_part(contract, version, first, last)
+    if files is None:
+        return rows
+    key = F.xxhash64(*contract.key)
+    return rows.join(F.broadcast(rows_of(spark, contract.silver, files).select(key.alias("_written"))), key == F.col("_written"), "left_semi")
 
 
 def _count_versions(table: DataFrame, contract: Contract) -> KeyCount:
@@ -65,13 +70,14 @@ def _count_versions(table: DataFrame, contract: Contract) -> KeyCount:
     return KeyCount(repeated, 0, broken)
 
 
-def _small_part(contract: Contract, version: int, first: date, last: date) -> tuple[str, ...] | None:
-    """The files that a commit wrote, if they hold few of the rows of these dates; None when looking at all rows is as cheap."""
+def _small_part(contract: Contract, version: int, first: Day, last: Day) -> tuple[str, ...] | None:
+    """The files that a commit wrote, if they hold few of the rows of these dates (None: of all rows); else None."""
     written = metadata.changes(contract.silver, version - 1, version, contract.event_date)
     table = metadata.open_table(contract.silver)
     if written is None or table is None:
         return None
-    near = sum(n for day, n in metadata.rows_by_partition(table, contract.event_date).items() if day is not None and first <= day <= last)
+    rows = metadata.rows_by_partition(table, contract.event_date)
+    near = sum(rows.values()) if first is None or last is None else sum(n for day, n in rows.items() if day is not None and first <= day <= last)
     return written.files if MANY * written.rows < near else None
 
 
