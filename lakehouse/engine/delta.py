@@ -158,6 +158,8 @@ def _session_with(spark: SparkSession, values: dict[str, str]) -> Iterator[Spark
     that goes on in the session meanwhile."""
     session: Any = spark.cloneSession()  # type: ignore[attr-defined]  # Connect's
     session.release_session_on_close = True  # a copy lacks what its `stop` looks at; drop once PySpark gives it
+    client: Any = spark.client
+    session.client.set_retry_policies(client.get_retry_policies())  # nor does a copy know that an engine that is gone does not come back
     try:
         for key, value in values.items():
             session.conf.set(key, value)
