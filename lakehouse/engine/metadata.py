@@ -138,49 +138,53 @@ def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
 def state(table: Table) -> TableState | None:
     """What a run plans from; None when the table does not exist."""
     delta = open_table(table)
-    if delta is None:
-        return None
-    said = delta.metadata()
+    return state_of(table, delta) if delta is not None else None
+
+
+def state_of(table: Table, delta: DeltaTable) -> TableState:
+    """The same of a table that is open."""
+    said, commits = delta.metadata(), _Commits(delta)
     properties = {k: v for k, v in said.configuration.items() if v is not None}
-    own = (_newest_note(delta), _newest_data(delta), properties, said.description or "")
+    own = (_newest_note(delta.version(), commits), _newest_data(delta.version(), commits), properties, said.description or "")
     return TableState(table, str(said.id), delta.version(), delta.transaction_version(APP) or 0, *own)
 
 
-def _newest_data(delta: DeltaTable) -> int:
+class _Commits:
+    """What a table's commits say of themselves, from the newest back; read in stretches that grow, as far as somebody asks."""
+
+    def __init__(self, delta: DeltaTable) -> None:
+        self._delta, self._limit, self._whole = delta, 16, False
+        self._read: dict[int, dict[str, Any]] = {}
+
+    def at(self, version: int) -> dict[str, Any] | None:
+        """The commit of a version; None where the log has it no more."""
+        while version not in self._read and not self._whole:
+            self._read = {int(e["version"]): e for e in self._delta.history(self._limit)}
+            self._whole = len(self._read) < self._limit
+            self._limit *= 4
+        return self._read.get(version)
+
+
+def _newest_data(version: int, commits: _Commits) -> int:
     """The newest version that changed rows; where only maintenance is left in the log, the oldest version of it."""
-    limit = 16
-    while True:
-        entries = delta.history(limit)
-        versions = [int(e["version"]) for e in entries if e.get("operation") not in _MAINTENANCE]
-        if versions or len(entries) < limit:
-            return max(versions, default=min(int(e["version"]) for e in entries))
-        limit *= 4
+    while (entry := commits.at(version)) is not None and entry.get("operation") in _MAINTENANCE:
+        version -= 1
+    return version if entry is not None else version + 1
 
 
-def _newest_note(delta: DeltaTable) -> Note | None:
+def _newest_note(version: int, commits: _Commits) -> Note | None:
     """The note of the newest commit that has one, walking over maintenance commits, and over a RESTORE to the version it went back to.
 
-    A note whose run planned before a RESTORE and committed after it does not describe the data: None.
+    A note whose run planned before a RESTORE and committed after it does not describe the data: None. So is one in a part of the log that is gone.
     """
-    version, limit = delta.version(), 16
-    entries: dict[int, dict[str, Any]] = {}
-    while version >= 0:
-        if version not in entries:
-            known = len(entries)
-            entries = {int(e["version"]): e for e in delta.history(limit)}
-            limit *= 4
-            if len(entries) == known or version not in entries:
-                if len(entries) == known:
-                    return None  # that part of the history is gone
-                continue
-        entry = entries[version]
+    while (entry := commits.at(version)) is not None:
         if entry.get("operation") == "RESTORE":
             version = int(entry["operationParameters"]["version"])
             continue
         note = Note.parse(entry.get("userMetadata"))
         if note is not None:
-            overtaken = any(e.get("operation") == "RESTORE" for v, e in entries.items() if note.planned < v < version)
-            return None if overtaken else note
+            between = (commits.at(v) for v in range(note.planned + 1, version))
+            return None if any(e is not None and e.get("operation") == "RESTORE" for e in between) else note
         if entry.get("operation") not in _MAINTENANCE:
             return None  # somebody else wrote data: what this table holds is not what a note says
         version -= 1

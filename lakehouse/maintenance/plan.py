@@ -86,9 +86,10 @@ def _statistics(contract: Contract) -> tuple[str, ...]:
 
 def plan(kept: Kept, now: datetime) -> Plan | None:
     """What is worth doing; None when there is no such table."""
-    state, delta = metadata.state(kept.table), metadata.open_table(kept.table)
-    if state is None or delta is None:
+    delta = metadata.open_table(kept.table)
+    if delta is None:
         return None
+    state = metadata.state_of(kept.table, delta)
     policy, column = kept.policy, next(iter(delta.metadata().partition_columns), None)
     idle = _days_since(kept.table, state.data, now)
     if state.note is not None and (idle is None or idle >= policy.log_days - 1):

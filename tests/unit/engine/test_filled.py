@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -13,15 +10,9 @@ from lakehouse.engine.metadata import filled_shares
 from lakehouse.settings import settings
 from lakehouse.tables import Table
 
+pytestmark = pytest.mark.usefixtures("home")
+
 T = Table("silver", "t")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 def write(**columns: list[object]) -> None:

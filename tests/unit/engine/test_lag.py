@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,9 @@ from lakehouse.engine.metadata import Note, TableState
 from lakehouse.settings import settings
 from lakehouse.tables import Table
 
+pytestmark = pytest.mark.usefixtures("home")
+
 SOURCE, TARGET = Table("bronze", "t"), Table("silver", "t")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 def write(table: Table, rows: int, consumed: int | None = None) -> None:

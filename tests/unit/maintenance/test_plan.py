@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,19 +21,13 @@ from lakehouse.maintenance.plan import Kept, Plan, crowded, kept_tables, plan
 from lakehouse.settings import PROJECT, settings
 from lakehouse.tables import Table
 
+pytestmark = pytest.mark.usefixtures("home")
+
 NOW = datetime.now(UTC)
 TODAY = NOW.date()
 PAST = TODAY - timedelta(days=3)
 TABLE, READER = Table("silver", "t"), Table("gold", "m")
 POLICY = Upkeep(compact_files=3)
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 def write(day: date | None, numbers: Sequence[int] = (1, 2), *, table: Table = TABLE, by_day: bool = True, consumed: int | None = None) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,15 +20,9 @@ from lakehouse.settings import PROJECT, settings
 from lakehouse.silver.parents import due, parents_of
 from lakehouse.tables import Table
 
+pytestmark = pytest.mark.usefixtures("home")
+
 PARENT = Table("silver", "product")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 @pytest.fixture

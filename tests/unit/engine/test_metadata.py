@@ -1,0 +1,74 @@
+"""What a table's newest commits say of it, in real Delta tables (written by delta-rs, which needs no Spark)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+
+from lakehouse.engine import metadata
+from lakehouse.engine.metadata import Note
+from lakehouse.settings import settings
+from lakehouse.tables import Table
+
+pytestmark = pytest.mark.usefixtures("home")
+
+T = Table("silver", "t")
+
+
+def write(note: Note | None) -> None:
+    told: Any = CommitProperties(custom_metadata={"userMetadata": note.to_json()}) if note else None
+    write_deltalake(T.location(settings().warehouse), pa.table({"n": [1]}), mode="append", commit_properties=told)
+
+
+def maintain(times: int) -> None:
+    table = DeltaTable(T.location(settings().warehouse))
+    for n in range(times):
+        table.alter.set_table_properties({"delta.logRetentionDuration": f"interval {30 + n} days"})
+
+
+def state() -> metadata.TableState:
+    found = metadata.state(T)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("upkeep", [0, 3, 15, 16, 40])
+def test_upkeep_hides_neither_the_note_nor_the_newest_rows(upkeep: int) -> None:
+    first, second = Note("first", "1.0.0", -1), Note("second", "1.0.0", 0)
+    write(first)
+    write(second)
+    maintain(upkeep)
+    assert (state().version, state().note, state().data) == (1 + upkeep, second, 1)
+
+
+def test_rows_that_somebody_else_wrote_leave_no_note_to_trust() -> None:
+    write(Note("first", "1.0.0", -1))
+    write(None)
+    maintain(2)
+    assert (state().note, state().data) == (None, 1)
+
+
+@pytest.mark.parametrize("planned", [0, 1, 3])
+def test_a_note_that_was_planned_before_the_table_went_back_is_not_of_what_it_holds(planned: int) -> None:
+    old = Note("first", "1.0.0", -1)
+    write(old)
+    write(Note("second", "1.0.0", 0))
+    DeltaTable(T.location(settings().warehouse)).restore(0)
+    assert (state().version, state().note) == (2, old)
+    maintain(18)
+    write(Note("late", "1.0.0", planned))
+    assert state().note == (Note("late", "1.0.0", planned) if planned >= 2 else None)
+
+
+def test_where_only_upkeep_is_left_in_the_log_the_oldest_of_it_counts_as_the_newest_rows(home: Path) -> None:
+    write(Note("first", "1.0.0", -1))
+    maintain(3)
+    table = DeltaTable(T.location(settings().warehouse))
+    table.create_checkpoint()
+    for version in (0, 1):
+        (Path(T.location(settings().warehouse)) / "_delta_log" / f"{version:020d}.json").unlink()
+    assert (state().note, state().data) == (None, 2)
