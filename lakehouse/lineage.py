@@ -1,6 +1,6 @@
 """Which columns are made of which: a graph of columns, and of what decides which rows a table has.
 
-Pure, and without a word on where it comes from: contracts (`contracts.lineage`), SQL (`gold.columns`). How Dagster is told: `runs`.
+Pure, and without a word on where it comes from: contracts (`silver.columns`), SQL (`gold.columns`). How Dagster is told: `runs`.
 """
 
 from __future__ import annotations

@@ -16,27 +16,25 @@ from lakehouse.cli.sync import run_pass, show_problems
 from lakehouse.pending import due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
-_PATIENCE = 30.0  # seconds until what failed is tried again
+_PATIENCE = 30.0  # seconds until what failed is tried again; meanwhile whatever else comes is taken in
 
 
 def keep_up(lake: Lake, idle: float) -> None:
     """Take in what comes until nothing has come for `idle` seconds, or Ctrl-C. Exit code 1 when the last pass failed or a source can't be read."""
     from lakehouse.cli.runner import session
 
-    quiet_since, passes, failed, problems = time.monotonic(), 0, "", tuple[str, ...]()
+    quiet_since, again, passes, failed, problems = time.monotonic(), 0.0, 0, "", tuple[str, ...]()
     with session("sync.log", Clock()) as ready:
         while time.monotonic() - quiet_since < idle:
             began, work = Clock(), due(lake.contracts.values(), lake.marts)
             if work.problems != problems:
                 problems = work.problems
                 show_problems(problems)
-            if work.nothing:
+            if work.nothing or (work.fingerprint == failed and time.monotonic() < again):
                 time.sleep(_POLL)
                 continue
-            if work.fingerprint == failed:
-                time.sleep(_PATIENCE)
             outcome = run_pass(ready, lake, work)
-            passes, failed = passes + 1, "" if outcome.success else work.fingerprint
+            passes, failed, again = passes + 1, "" if outcome.success else work.fingerprint, time.monotonic() + _PATIENCE
             records = sum(int(of.get("records_in", 0)) for of in outcome.reported.values())
             err.print(f"{datetime.now(UTC):%H:%M:%S}  {records:,} records through Silver, {plural(len(work.models), 'mart')}, {seconds(began())}", markup=False)
             if outcome.success:

@@ -14,11 +14,14 @@ from lakehouse.cli.output import Clock, err, grid, out, plural, seconds, show, s
 from lakehouse.contracts.mistakes import nearest
 from lakehouse.errors import ContractError
 from lakehouse.maintenance.plan import Kept, Plan, kept_tables, plan
+from lakehouse.settings import settings
 
 if TYPE_CHECKING:
+    from lakehouse.cli.failures import Failure
     from lakehouse.cli.runner import Session
 
 app = typer.Typer(add_completion=False)
+_LOG = "maintain.log"
 
 
 @app.command(epilog="Example: lakehouse maintain --dry-run\n\nExample: lakehouse maintain sensor_reading gold.fct_sales_daily")
@@ -42,14 +45,14 @@ def maintain(
         return
     from lakehouse.cli.runner import session
 
-    with session("maintain.log", clock) as ready:
+    with session(_LOG, clock) as ready:
         gained, failures = _run(ready, [str(p.kept.table) for p in due])
     if as_json:
         out.print_json(json.dumps(gained))
     else:
         _show(gained, clock)
     for failure in failures:
-        err.print(failure, style="red", markup=False)
+        failure.show(str(settings().home / "logs" / _LOG))
     if failures:
         raise typer.Exit(1)
 
@@ -67,7 +70,7 @@ def _chosen(names: Sequence[str], lake: Lake) -> list[Kept]:
     return [k for k in kept if not wanted or {str(k.table), k.table.name} & set(wanted)]
 
 
-def _run(ready: Session, tables: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def _run(ready: Session, tables: list[str]) -> tuple[list[dict[str, Any]], list[Failure]]:
     """The job in this process; returns what its observations say, and what failed."""
     from lakehouse.cli.failures import failure_of
     from lakehouse.cli.steps import Steps
@@ -84,7 +87,7 @@ def _run(ready: Session, tables: list[str]) -> tuple[list[dict[str, Any]], list[
         )
     seen = [e.asset_observation_data.asset_observation for e in done.all_events if e.event_type_value == "ASSET_OBSERVATION"]
     gained = [{"table": ".".join(o.asset_key.path), **{k: v.value for k, v in o.metadata.items()}} for o in seen]
-    return gained, [str(failure_of(e)) for e in done.all_events if e.is_step_failure]
+    return gained, [failure_of(e) for e in done.all_events if e.is_step_failure]
 
 
 def _tell(plans: list[Plan], due: list[Plan], *, as_json: bool) -> None:

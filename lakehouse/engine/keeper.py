@@ -51,8 +51,10 @@ class Keeper:
         self._over.set()
         if not self._lost:
             renewing.join(RENEWED_EACH)
-            with suppress(Changed, LakehouseError, OSError):
+            try:
                 self._lease.release()
+            except (Changed, LakehouseError, OSError) as error:
+                _say(f"The lease was not given back, and ends by itself after {SECONDS:.0f} s: {error}")
         return code
 
     def _renew(self) -> None:

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.settings import settings
 from lakehouse.storage import explained, filesystem
-from lakehouse.tables import Table
+from lakehouse.tables import Table, literal
 
 # What Delta does where a table has no such property.
 DEFAULTS = {"delta.deletedFileRetentionDuration": "interval 7 days", "delta.logRetentionDuration": "interval 30 days"}
@@ -101,7 +101,7 @@ def vacuum(spark: SparkSession, table: Table) -> None:
 
 def set_properties(spark: SparkSession, table: Table, properties: Mapping[str, str]) -> None:
     """Set these properties of the table."""
-    pairs = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
+    pairs = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
     spark.sql(f"ALTER TABLE {table.sql} SET TBLPROPERTIES ({pairs})").collect()
 
 
@@ -117,4 +117,4 @@ def _literal(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, date):
         return f"date'{value}'"
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return str(value) if isinstance(value, int) else literal(str(value))

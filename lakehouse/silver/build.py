@@ -135,7 +135,8 @@ def _catch_up(spark: SparkSession, contract: Contract, run: str, built: Built) -
     else:  # only after a crash between two commits, or a RESTORE of one
         for target, plan in steps:
             built = _apply(spark, contract, run, plan, (target,), built)
-    built = _mend(spark, contract, run, built)
+    if tables.torn != frozenset():  # every step takes what the notes know along
+        built = _mend(spark, contract, run, built)
     return _follow_parents(spark, contract, run, built) if contract.waiting_columns else built
 
 
