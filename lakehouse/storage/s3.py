@@ -117,13 +117,18 @@ _ANSWERS = (
             "Gateway Time",
         ),
         "it was too busy, again and again",
-        "Nothing half-written is visible; run the same command again when it is well.",
+        "Run the same command again when it is well.",
     ),
     _Said(
         ("EndpointConnection", "Could not connect", "error sending request", "Connect timeout", "ConnectTimeout", "ReadTimeout", "Connection refused")
-        + ("ConnectionClosed", "timed out", "Connection was closed", "dns error", "Connection reset", "error trying to connect", "client error (Connect)"),
+        + ("timed out", "dns error", "error trying to connect", "client error (Connect)"),
         "nobody answers",
         "Check LAKEHOUSE_S3_ENDPOINT, the network and a proxy (NO_PROXY).",
+    ),
+    _Said(
+        ("response body error", "IncompleteRead", "ContentLengthError", "ConnectionClosed", "Connection was closed", "Connection reset", "Premature end"),
+        "the connection broke off, again and again",
+        "Run the same command again. Should it stay so, look at the network between here and there.",
     ),
 )
 
@@ -136,7 +141,7 @@ def explain(url: str, error: BaseException, chosen: Settings) -> StorageError | 
         if any(word in text for word in answer.words):
             return StorageError(
                 f"The object store {chosen.s3_endpoint or 'AWS S3'} was asked for {url}: {answer.means.format(bucket=bucket)}.",
-                state="No table was changed.",
+                state="What was committed before stays; nothing half-written is visible.",
                 next_step=answer.mend.format(bucket=bucket),
             )
     return None
