@@ -52,7 +52,8 @@ class Services:
 
     def start(self, service: str) -> subprocess.Popen[bytes]:
         """Start a service with its command."""
-        program, *words = command(service, self.places)
+        # In a command, `engine` is the group of commands and not the host.
+        program, *words = command(service, {name: place for name, place in self.places.items() if name != "engine"})
         with self.log(service).open("ab") as log:
             done = subprocess.Popen([*_PROGRAMS[program], *words], env=self.env(service), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.running[service] = done

@@ -1,5 +1,5 @@
-"""An HTTP proxy before a storage server that can be told to be slow, to answer 503 SlowDown, and to cut connections: before a request, after it was carried
-out (so that its answer is lost), and in the middle of an answer. It passes everything else on as it came, signatures included."""
+"""An HTTP proxy before a storage server that can be told to be slow, to answer 503 SlowDown, to tell another time, and to cut connections: before a request,
+after it was carried out (so that its answer is lost), and in the middle of an answer. It passes everything else on as it came, signatures included."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -22,13 +23,14 @@ _OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "expect"}
 
 @dataclass(frozen=True)
 class Faults:
-    """The parts of all requests that meet each fault, and the most seconds that any of them waits."""
+    """The parts of all requests that meet each fault; the most seconds that any of them waits; by how many seconds the server's clock is ahead."""
 
     busy: float = 0.0
     unsent: float = 0.0
     unanswered: float = 0.0
     torn: float = 0.0
     delay: float = 0.0
+    clock: float = 0.0
 
 
 @dataclass
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "unanswered":
             return self._cut()
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_ONE_HOP | {"content-length"}}
+        if self.proxy.faults.clock:
+            headers["Date"] = formatdate(time.time() + self.proxy.faults.clock, usegmt=True)
         if self.command == "HEAD":
             headers["Content-Length"] = answer.getheader("Content-Length") or "0"
         return self._answer(answer.status, headers, content, torn=fault == "torn")

@@ -54,7 +54,7 @@ def spark_conf(chosen: Settings) -> dict[str, str]:
         "fs.s3a.endpoint.region": chosen.s3_region,
         "fs.s3a.path.style.access": str(chosen.s3_path_style).lower(),
         # The defaults wait minutes for a server that went away. These ride out half a minute of it, and throttling for longer.
-        "fs.s3a.connection.establish.timeout": f"{CONNECT_SECONDS}s",
+        "fs.s3a.connection.establish.timeout": "15s",  # it takes no less
         "fs.s3a.connection.timeout": f"{ANSWER_SECONDS}s",
         "fs.s3a.attempts.maximum": str(_TRIES),
         "fs.s3a.retry.limit": "6",
@@ -119,6 +119,7 @@ _ANSWERS = (
         "it was too busy, again and again",
         "Run the same command again when it is well.",
     ),
+    _Said(("StorageFull", "InsufficientStorage", "Insufficient Storage", "QuotaExceeded"), "it is full", "Make room there; then run the same command again."),
     _Said(
         ("EndpointConnection", "Could not connect", "error sending request", "Connect timeout", "ConnectTimeout", "ReadTimeout", "Connection refused")
         + ("timed out", "dns error", "error trying to connect", "client error (Connect)"),
