@@ -133,9 +133,12 @@ class ClusterLake(Lake):
 
     def executors(self) -> int:
         """How many of them work for the engine now, as their workers' processes tell."""
-        alive = [self.services.running[w].pid for w in WORKERS if w in self.services.running]
-        children = [child for pid in alive for child in psutil.Process(pid).children(recursive=True)]
-        return sum(1 for child in children if any("CoarseGrainedExecutorBackend" in word for word in child.cmdline()))
+        count = 0
+        for worker in filter(None, map(self.services.running.get, WORKERS)):
+            for child in psutil.Process(worker.pid).children(recursive=True):
+                with suppress(psutil.Error):  # it has just ended
+                    count += any("CoarseGrainedExecutorBackend" in word for word in child.cmdline())
+        return count
 
 
 @contextmanager

@@ -74,7 +74,8 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Business]:
     with cluster_lake(tmp_path_factory.mktemp("cluster")) as lake:
         contracts = lake.home / "contracts"
         shutil.copytree(ROOT / "contracts", contracts)
-        (contracts / "web" / "pong.odcs.yaml").write_text(pings.BY_KAFKA + KEPT)
+        (contracts / "test").mkdir()
+        (contracts / "test" / "pong.odcs.yaml").write_text(pings.BY_KAFKA + KEPT)
         lake.env["LAKEHOUSE_CONTRACTS"] = str(contracts)
         yield Business(lake)
 
