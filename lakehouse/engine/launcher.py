@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -156,6 +157,7 @@ def start_process(
     for attempt in range(1, STARTS + 1):
         connect_port, thrift_port = ports or process.free_ports(2)
         started = process.spawn(config, connect_port, thrift_port, java_flags)
+        threading.Thread(target=_import_client, daemon=True).start()
         state = EngineState("starting", started.pid, started.create_time(), connect_port, thrift_port, config.fingerprint(), config.heap, versions(), aot_cache)
         write_state(config.home, state)
         if _wait_for_doors(config, state, time.monotonic() + timeout):
@@ -164,6 +166,11 @@ def start_process(
             break
     clear_state(config.home)
     raise _failed(config, "The engine ended while it was starting.")
+
+
+def _import_client() -> None:
+    """PySpark's client takes a second to import: here while the engine starts, and not after it."""
+    import pyspark.sql.connect.session  # noqa: F401
 
 
 def _start_or_adopt(chosen: Settings, config: EngineConfig, ports: tuple[int, int] | None = None) -> EngineState:
