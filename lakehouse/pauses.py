@@ -23,6 +23,10 @@ class Broken:
     next_step: str = ""
     until: float = 0.0
 
+    def paused(self, now: float) -> bool:
+        """Whether it is left alone now: never for longer than a pause, whatever was done to the clock meanwhile."""
+        return now < self.until <= now + SECONDS
+
     @property
     def ends(self) -> str:
         """When it is looked at again, for people."""
@@ -50,7 +54,7 @@ class Pauses:
 
     def paused(self, now: float) -> frozenset[str]:
         """The sources to leave alone."""
-        return frozenset(name for name, entry in self.broken.items() if now < entry.until)
+        return frozenset(name for name, entry in self.broken.items() if entry.paused(now))
 
     def after(self, looked_at: Collection[str], problems: Mapping[str, tuple[str, str]], now: float) -> Pauses:
         """What is broken after another look (why, and what mends it): a source that answers again is forgotten."""

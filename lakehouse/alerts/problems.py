@@ -87,7 +87,7 @@ class Lake:
     def _source(self, contract: Contract, now: datetime) -> list[Problem]:
         """That it can't be read; of a source that a sensor leaves alone, that and until when, without another look."""
         paused = self.pauses.broken.get(contract.name)
-        if paused and now.timestamp() < paused.until:
+        if paused and paused.paused(now.timestamp()):
             text = f"{paused.why} It failed {paused.failures} times in a row and is looked at again at {paused.ends}."
             return [self._unread(contract, "is paused", text, paused.next_step)]
         try:

@@ -54,7 +54,7 @@ def test_a_killed_process_is_not_found_though_its_file_is_there(home: Path) -> N
 def test_somebody_elses_process_with_the_same_id_is_neither_found_nor_ended(home: Path) -> None:
     file = background.pid_file(home, "sleeper")
     file.parent.mkdir()
-    file.write_text(json.dumps({"name": "sleeper", "pid": os.getpid(), "started": 1.0, "port": None, "stamp": ""}))
+    file.write_text(json.dumps({"name": "sleeper", "pid": os.getpid(), "birth": "x", "port": None, "stamp": ""}))
     assert background.find(home, "sleeper") is None
     assert background.stop(home, "sleeper") == -1
 
@@ -114,7 +114,7 @@ def test_a_port_that_is_taken_is_refused_when_asked_for_and_passed_over_otherwis
         port = taken.getsockname()[1]
         with pytest.raises(LakehouseError, match=f"Port {port} is taken"):
             services._web_port(port, None)
-        before = background.Running("dagster-webserver", 1, 1.0, port, "")
+        before = background.Running("dagster-webserver", 1, "", port, "")
         assert services._web_port(None, before) != port
 
 
