@@ -64,7 +64,8 @@ class Beats:
     def create(self) -> None:
         """Brokers refuse records from the future unless they are told to take them."""
         topics = [NewTopic(name, 2, config={"message.timestamp.after.max.ms": str(2**63 - 1)}) for name in ("beats.one", "beats.two")]
-        for made in AdminClient({"bootstrap.servers": self.brokers}).create_topics(topics).values():
+        admin = AdminClient({"bootstrap.servers": self.brokers})  # kept: its answers die with it
+        for made in admin.create_topics(topics).values():
             made.result()
 
     def send(self, dice: random.Random) -> None:
