@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lakehouse.cli import instance, services
+from lakehouse.cli import instance, services, supervisor
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.services import background
 from lakehouse.settings import settings
@@ -49,6 +49,31 @@ def test_a_killed_process_is_not_found_though_its_file_is_there(home: Path) -> N
     psutil.wait_procs([psutil.Process(started.pid)], timeout=10)
     assert background.pid_file(home, "sleeper").exists()
     assert background.find(home, "sleeper") is None
+
+
+def test_only_what_was_not_stopped_is_missed(home: Path) -> None:
+    killed = start(home)
+    assert supervisor.gone(home, ["sleeper", "never-started"]) == []
+    os.kill(killed.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(killed.pid)], timeout=10)
+    assert supervisor.gone(home, ["sleeper", "never-started"]) == ["sleeper"]
+    background.stop(home, "sleeper")
+    assert supervisor.gone(home, ["sleeper"]) == []
+
+
+def test_what_is_missed_is_brought_back_at_once_and_what_dies_again_and_again_more_seldom(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing, waits, ups = iter([[], ["a"], ["a"], [], ["a"], *[["a"]] * 9]), list[float](), list[str]()
+
+    def nothing_left(*_: object) -> list[str]:
+        return next(missing)
+
+    monkeypatch.setattr(supervisor, "gone", nothing_left)
+    monkeypatch.setattr(supervisor.time, "sleep", waits.append)
+    monkeypatch.setattr(supervisor.subprocess, "run", lambda command, **_: ups.append(command[-1]))
+    with pytest.raises(StopIteration):
+        supervisor.supervise(home, ["a"])
+    assert waits[:6] == [5, 5, 10, 20, 5, 10] and max(waits) == supervisor.LONGEST
+    assert set(ups) == {"up"} and len(ups) == 12
 
 
 def test_somebody_elses_process_with_the_same_id_is_neither_found_nor_ended(home: Path) -> None:
