@@ -55,6 +55,7 @@ class Soak:
         with suppress(OSError, ValueError, KeyError):  # it is away already
             os.kill(json.loads((self.home / VICTIMS[victim]).read_text())["pid"], signal.SIGKILL)
             self.killed.append((round(time.time() - began, 1), victim))
+            print(f"{self.killed[-1][0]:6.1f} s  kill -9 {victim}", file=sys.stderr, flush=True)
         if victim == "kafka":
             run(self.environment, "-m", "lakehouse", "services", "start", "kafka")
 
@@ -80,7 +81,7 @@ def sent(brokers: str, topic: str) -> Iterator[tuple[str, int, bytes]]:
         low, after = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
         consumer.assign([TopicPartition(topic, partition, low)])
         while low < after:
-            for record in consumer.consume(10_000, timeout=30):
+            for record in consumer.consume(min(10_000, after - low), timeout=30):
                 yield f"{topic}/{partition}", record.offset(), record.value()
                 low = record.offset() + 1
     consumer.close()
