@@ -88,7 +88,7 @@ class FileSource:
 
     `path` is absolute or a URL, or relative to the `landing` setting. `pattern` is a glob below it; `date_pattern` a regular expression
     with one group (YYYY-MM-DD) or three (year, month, day) searched in the path below `path`; None: the day of the file's modification time, UTC.
-    `lookback_days`: how long files of a past day may still arrive or change, counted back from the newest day that Bronze holds.
+    `lookback_days`: how long files of a past day may still arrive or change, counted back from the newest day that Bronze holds, or today.
     """
 
     path: str

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from lakehouse.engine import process
+from lakehouse.engine.state import birth
 
-SAME_START = 1.0  # seconds; a process id is not used again that fast
 PATIENCE = 20.0
 KEPT_BYTES = 10_000_000
 
@@ -27,7 +27,7 @@ class Running:
 
     name: str
     pid: int
-    started: float  # seconds since the epoch, as the operating system tells it
+    birth: str
     port: int | None
     stamp: str  # what it was started for; another stamp means that it must be started again
 
@@ -51,12 +51,12 @@ def recorded(home: Path, name: str) -> Running | None:
 
 
 def living(running: Running | None) -> psutil.Process | None:
-    """Its process, unless it has ended: the same id with another start time is somebody else's."""
+    """Its process, unless it has ended: the same id with another birth is somebody else's."""
     if running is None:
         return None
     try:
         found = psutil.Process(running.pid)
-        if found.status() == psutil.STATUS_ZOMBIE or abs(found.create_time() - running.started) > SAME_START:
+        if found.status() == psutil.STATUS_ZOMBIE or birth(found) != running.birth:
             return None
     except psutil.NoSuchProcess:
         return None
@@ -79,7 +79,7 @@ def start(home: Path, name: str, command: Sequence[str], *, port: int | None, st
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=home, env={**os.environ, **environment}, start_new_session=True
         )
-    running = Running(name, child.pid, psutil.Process(child.pid).create_time(), port, stamp)
+    running = Running(name, child.pid, birth(psutil.Process(child.pid)), port, stamp)
     file = pid_file(home, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f".{file.name}.{os.getpid()}")

@@ -129,6 +129,18 @@ def test_bytes_that_are_no_text_stay_as_they_are_and_are_refused(lake: Lake, top
     assert lake.rows(contract.quarantine, "_reasons") == [(["invalid_utf8"],)]
 
 
+def test_how_long_the_oldest_record_has_waited_is_told_by_its_own_time(lake: Lake, topic: Topic) -> None:
+    contract = topic.contract(lake)
+    noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
+    for n, (partition, days) in enumerate([(0, 3), (0, 4), (1, 1), (1, 0)]):
+        topic.send(event(n), partition=partition, day=DAY + timedelta(days=days))
+    assert pending(contract).waited(noon + timedelta(days=4)) == 3 * 86_400  # the first of each partition counts, the older of the two
+    ingest(lake.spark, contract, "test")
+    assert pending(contract).waited(noon) == 0
+    topic.send(event(9), partition=1, day=date(1970, 1, 1))
+    assert pending(contract).waited(noon) is None  # a time before the contract's start is none
+
+
 def test_partitions_added_later_are_read_from_their_beginning(lake: Lake, topic: Topic) -> None:
     contract = topic.contract(lake)
     topic.send(event(1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -104,7 +104,12 @@ class Kafka:
             raise self._gap(lost)
         starts = {part: _start(progress, topics, part) for part in topics.offsets}
         gone = tuple(sorted(progress.topics - set(topics.ids)))
-        return Look(tuple(self._portions(progress, topics, starts)), vanished=gone, passed_over=tuple(lost))
+        return Look(tuple(self._portions(progress, topics, starts)), vanished=gone, passed_over=tuple(lost), oldest=lambda: self._oldest(topics, starts))
+
+    def _oldest(self, topics: Topics, starts: Mapping[Part, int]) -> datetime | None:
+        """The time of the oldest record that each partition goes on with; a time that has no day says nothing."""
+        times = broker.times(self.source, {part: start for part, start in starts.items() if start < topics.offsets[part][1]})
+        return min((at for at in times if at.date() >= self.contract.start), default=None)
 
     def _portions(self, progress: Progress, topics: Topics, starts: Mapping[Part, int]) -> Iterator[Portion]:
         """Equal shares of what each topic partition has, so that all of them advance together."""
