@@ -129,7 +129,7 @@ def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
         malformed = malformed | (F.col("_payload").contains("]") & F.expr("from_json(concat('{\"r\":', _payload, '}'), 'map<string,string>') is null"))
     unknown = F.array_except(names, F.array(*map(F.lit, declared)))
     lowered = F.split(F.lower(F.array_join(unknown, "\n")), "\n")
-    envelope = envelope_problems() if is_debezium(contract) else []
+    envelope = envelope_problems(contract) if is_debezium(contract) else []
     if envelope:
         malformed = malformed & F.col("_payload").isNotNull()
     other_case = F.arrays_overlap(lowered, F.array(*[F.lit(n.lower()) for n in declared]))
