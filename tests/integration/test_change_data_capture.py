@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -165,6 +166,7 @@ def shop(lake: Lake) -> Iterator[Shop]:
     yield Shop(lake)
     for service in (connect, postgres, kafka):
         service.stop(lake.home)
+    shutil.rmtree(postgres._folder(lake.home))  # which is not below the lake where root runs this
 
 
 def connector(shop: Shop) -> dict[str, Any]:
