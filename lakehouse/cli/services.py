@@ -104,7 +104,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         command = _script("dagster-webserver", "-h", process.LOOPBACK, "-p", str(web_port), "-w", str(workspace))
         web = _launch(chosen, WEB, command, web_port, str(code.port))
     with Steps.waiting("Opening the web UI"):
-        _await(chosen.home, web, lambda: _answers(web))
+        _await(chosen.home, web, lambda: background.answers(web, "/server_info"))
     return web
 
 
@@ -168,17 +168,6 @@ def _free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-def _answers(web: Running) -> bool:
-    from urllib.error import URLError
-    from urllib.request import ProxyHandler, build_opener
-
-    try:
-        with build_opener(ProxyHandler({})).open(f"{web.url}/server_info", timeout=5) as answer:  # loopback: never through a proxy
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
 
 
 def _await(home: Path, running: Running, ready: object) -> None:

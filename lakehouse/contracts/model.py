@@ -115,19 +115,21 @@ class KafkaSource:
     """Records of Kafka topics: one `topic`, or all whose names match `topic_pattern` (a regular expression) as a whole.
 
     `brokers` is a list `host:port,…`, or `services` for those that the settings or `lakehouse services` name.
-    `max_records`: most records of one commit.
+    `max_records`: most records of one commit. Avro records name their schema by its id in a `registry` (URL), or all have one, `avro_schema` (its JSON).
     """
 
     brokers: str
-    format: Literal["json"] = "json"
+    format: Literal["json", "avro"] = "json"
     topic: str | None = None
     topic_pattern: str | None = None
     max_records: int = 2_000_000
+    registry: str | None = None
+    avro_schema: str | None = None
 
     @property
     def is_text(self) -> bool:
-        """Whether Bronze keeps raw records (`_payload`) rather than columns."""
-        return self.format == "json"
+        """Bronze keeps raw records (`_payload`); Avro's are read as the JSON texts that they stand for."""
+        return True
 
 
 @dataclass(frozen=True)

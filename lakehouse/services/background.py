@@ -8,14 +8,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from lakehouse.engine import process
+<<<<<<< HEAD
 from lakehouse.engine.state import birth
+=======
+from lakehouse.errors import LakehouseError
+>>>>>>> cdc
 
 PATIENCE = 20.0
 KEPT_BYTES = 10_000_000
@@ -86,6 +91,29 @@ def start(home: Path, name: str, command: Sequence[str], *, port: int | None, st
     scratch.write_text(json.dumps(asdict(running)) + "\n", "utf-8")
     scratch.replace(file)
     return running
+
+
+def answers(running: Running, path: str) -> bool:
+    """Whether a page of its can be had now."""
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, build_opener
+
+    try:
+        with build_opener(ProxyHandler({})).open(f"{running.url}{path}", timeout=5) as answer:  # loopback: never through a proxy
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def await_start(home: Path, running: Running, title: str, ready: Callable[[], bool], patience: float) -> None:
+    """Until it is ready. Raises `LakehouseError` with the end of its log when it ends, or takes longer than `patience` (seconds)."""
+    deadline = time.monotonic() + patience
+    while not ready():
+        if living(running) is None or time.monotonic() > deadline:
+            log = log_file(home, running.name)
+            said = "\n".join(f"    {line[:300]}" for line in process.last_lines(log, 12)) or "    (nothing)"
+            raise LakehouseError(f"{title} does not start. The last lines of its log:\n{said}", next_step=f"The whole log: {log}")
+        time.sleep(0.05)
 
 
 def stop(home: Path, name: str, *, children_too: bool = True) -> int:

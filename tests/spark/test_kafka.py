@@ -7,16 +7,14 @@ import os
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
 
 from lakehouse.bronze.ingest import ingest, pending, rebuild
 from lakehouse.contracts.model import Contract, KafkaSource
@@ -24,56 +22,7 @@ from lakehouse.errors import SourceError, SourceShrank
 from lakehouse.services import kafka
 from lakehouse.silver import build
 from tests.spark.conftest import Lake
-
-DAY = date(2026, 1, 5)
-KEEP = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**63 - 1)}  # whatever times the records carry
-
-
-@pytest.fixture(scope="session")
-def brokers(home: Path) -> Iterator[str]:
-    kafka.start(home)
-    yield kafka.address(home)
-    kafka.stop(home)
-
-
-@dataclass
-class Topic:
-    """A topic of its own for each test, and what was sent to it: (partition, key, value, day)."""
-
-    brokers: str
-    name: str
-    sent: list[tuple[int, bytes | None, bytes | None, date]] = field(default_factory=list)
-
-    @cached_property
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.brokers})  # kept: its answers die with it
-
-    def create(self, partitions: int) -> None:
-        for future in self.admin.create_topics([NewTopic(self.name, partitions, config=KEEP)]).values():
-            future.result()
-
-    def send(self, value: Any, *, partition: int = 0, key: bytes | None = None, day: date = DAY, twice: bool = False) -> None:
-        data = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
-        producer = Producer({"bootstrap.servers": self.brokers})
-        at = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
-        for _ in range(1 + twice):
-            producer.produce(self.name, data, key, partition, timestamp=at, headers=[("from", b"test")], on_delivery=_delivered)
-            self.sent.append((partition, key, data, day))
-        assert producer.flush(30) == 0
-
-    def expire(self, partition: int, before: int) -> None:
-        for future in self.admin.delete_records([TopicPartition(self.name, partition, before)]).values():
-            future.result()
-
-    def contract(self, lake: Lake, **source: Any) -> Contract:
-        return lake.events(source=KafkaSource(self.brokers, topic=self.name, **source))
-
-
-@pytest.fixture
-def topic(brokers: str) -> Topic:
-    made = Topic(brokers, f"t{uuid.uuid4().hex[:10]}")
-    made.create(2)
-    return made
+from tests.spark.topics import DAY, Topic
 
 
 def event(n: int, day: date = DAY, seq: int = 1) -> dict[str, Any]:
@@ -83,10 +32,6 @@ def event(n: int, day: date = DAY, seq: int = 1) -> dict[str, Any]:
 def held(lake: Lake, contract: Contract) -> Counter[tuple[Any, ...]]:
     rows = lake.spark.table(contract.bronze.sql).select("_source", "_key", "_payload", "_source_date").collect()
     return Counter((int(r[0].rpartition("/")[2]), _bytes(r[1]), r[2].encode() if r[2] is not None else None, r[3]) for r in rows)
-
-
-def _delivered(error: Any, _: Any) -> None:
-    assert error is None, error
 
 
 def _bytes(value: Any) -> bytes | None:

@@ -21,7 +21,7 @@ from lakehouse.sources.kafka import broker
 from lakehouse.sources.kafka.broker import Part, Topics
 from lakehouse.sources.kafka.options import brokers_of
 from lakehouse.sources.kafka.progress import Held, Progress, held_by, named, progress_of
-from lakehouse.sources.kafka.records import FIELDS, Ranges, read
+from lakehouse.sources.kafka.records import Ranges, fields_of, read
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
 from lakehouse.tables import Field
 
@@ -61,7 +61,7 @@ class KafkaPortion(Portion):
         rows = rows.where(F.col("_source_date").isin(sorted(self.only)))
         # A record that was ahead of its time when it arrived has no day, and keeps none.
         undated = spark.table(self.contract.bronze.sql).where("_source_date is null").select("_source", "_source_position")
-        rows = rows.join(undated, ["_source", "_source_position"], "left_anti").select(*[f.name for f in FIELDS])
+        rows = rows.join(undated, ["_source", "_source_position"], "left_anti").select(*[f.name for f in fields_of(self.source)])
         if self.held:
             try:
                 found = {r[0]: r[1] for r in rows.groupBy("_source").count().collect()}
@@ -94,7 +94,7 @@ class Kafka:
     @property
     def fields(self) -> tuple[Field, ...]:
         """The raw record with key and headers, and the envelope."""
-        return FIELDS
+        return fields_of(self.source)
 
     def look(self, state: TableState | None, *, full: bool = False, force: bool = False) -> Look:
         """What the brokers have beyond the table's progress."""
