@@ -9,7 +9,7 @@ from lakehouse.errors import EngineError, LakehouseError
 from lakehouse.settings import settings
 from lakehouse.storage import s3
 
-_FULL = ("No space left on device", "Disk quota exceeded")
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _NO_JARS = ("S3AFileSystem not found", 'No FileSystem for scheme "s3a"')
 _OBJECT_STORE = ("s3a", "software.amazon.awssdk")
 _STATE = "What was committed before stays; what was not leaves no trace."
@@ -20,7 +20,9 @@ def at_fault(text: str) -> LakehouseError | None:
     chosen = settings()
     if any(word in text for word in _FULL):
         where = f"{chosen.warehouse} and {chosen.home} (on a cluster: LAKEHOUSE_HOME of each worker)"
-        return EngineError("A disk of the engine or of a worker is full.", state=_STATE, next_step=f"Make room below {where}, then run it again.")
+        return EngineError(
+            "There is no room left to write, on a disk of the engine or of a worker.", state=_STATE, next_step=f"Make room below {where}, then run it again."
+        )
     if any(word in text for word in _NO_JARS):
         return EngineError(
             "The engine or one of its workers lacks the jars for object stores.",

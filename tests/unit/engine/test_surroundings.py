@@ -14,7 +14,7 @@ _STORE = "org.apache.hadoop.fs.s3a.AWSStatus503Exception: PUT 0-byte object on _
 @pytest.mark.parametrize(
     ("text", "says", "mend"),
     [
-        ("[TASK_WRITE_FAILED] Task failed.\n\nJVM stacktrace:\njava.io.IOException: No space left on device", "is full", "Make room below"),
+        ("[TASK_WRITE_FAILED] Task failed.\n\nJVM stacktrace:\njava.io.IOException: No space left on device", "no room left", "Make room below"),
         ("java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found", "lacks the jars", "the same settings"),
         (_STORE + "Please reduce your request rate. (Service: S3, Status Code: 503)", "too busy", "again"),
         (_STORE + "Premature end of Content-Length delimited message body", "broke off", "again"),
