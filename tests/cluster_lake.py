@@ -24,7 +24,7 @@ from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.integration.conftest import ROOT, Lake
 from tests.s3_server import BUCKET, KEY, SECRET, S3Server, s3_server
 
-PATIENCE = 180.0  # seconds until a service must be well
+PATIENCE = 300.0  # seconds until a service must be well; a busy machine takes long
 WORKERS = ("spark-worker-1", "spark-worker-2")
 _LOOPBACK = "127.0.0.1"
 _PROGRAMS = {"lakehouse": [sys.executable, "-m", "lakehouse"], "python": [sys.executable]}
@@ -121,7 +121,7 @@ class ClusterLake(Lake):
 
     def keys(self, prefix: str) -> set[str]:
         """The objects whose keys begin so."""
-        pages = self.s3.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        pages = self.s3.shared.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
 
     def until_it_writes(self, tables: str, run: subprocess.Popen[str]) -> None:
@@ -129,7 +129,7 @@ class ClusterLake(Lake):
         known, end = self.keys(f"warehouse/{tables}"), time.monotonic() + PATIENCE
         while not any(key.endswith(".parquet") for key in self.keys(f"warehouse/{tables}") - known):
             assert run.poll() is None and time.monotonic() < end, "the run never wrote"
-            time.sleep(0.02)  # as tight as it can be: the moment of the write is what is waited for
+            time.sleep(0.1)  # less would take the time of those who are waited for
 
     def executors(self) -> int:
         """How many of them work for the engine now, as their workers' processes tell."""

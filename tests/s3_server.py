@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import botocore.session
@@ -32,6 +33,11 @@ class S3Server:
     def env(self) -> dict[str, str]:
         """The settings of a lake on it."""
         return {"LAKEHOUSE_S3_ENDPOINT": self.endpoint, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    @cached_property
+    def shared(self):  # type: ignore[no-untyped-def]  # noqa: ANN201
+        """A client for those who ask again and again: making one takes longer than an answer."""
+        return self.client()
 
     def client(self, secret: str = SECRET):  # type: ignore[no-untyped-def]  # noqa: ANN201
         """A client that shares nothing with the platform's."""
