@@ -18,7 +18,7 @@ from lakehouse.engine import metadata
 from lakehouse.gold.columns import GoldColumns, Touched
 from lakehouse.governance.deployed import deployed
 from lakehouse.lineage import ROWS, Ref
-from lakehouse.silver.plan import bronze_days
+from lakehouse.silver.dates import bronze_days
 from lakehouse.tables import Table
 
 State = Literal["new", "unrecorded", "same", "changed", "gone"]

@@ -1,0 +1,144 @@
+"""P1, P4: when a contract changes and only some dates are built anew, every record is still in exactly one of Silver and quarantine.
+
+The oracle knows the records as they were written, and their verdict under the present contract, computed in plain Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lakehouse.contracts.model import Contract
+from lakehouse.silver import build
+from tests.spark.conftest import Lake
+
+FIRST = date(2026, 1, 10)
+LATENESS = 2
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What of the contract changes: the greatest value, and the zone of times that name none (None: these are refused)."""
+
+    most: float = 100.0
+    zone: str | None = "UTC"
+
+    def contract(self, lake: Lake) -> Contract:
+        said = {"value": {"maximum": self.most}, "at": {"timezone": self.zone}}
+        plain = lake.events()
+        return replace(plain, columns=tuple(replace(c, **said.get(c.name, {})) for c in plain.columns))
+
+
+@dataclass(frozen=True)
+class Record:
+    """A line of a file: of one id all have the same time, and each its own `seq`."""
+
+    day: date
+    id: str
+    seq: int
+    at: str
+    value: float
+
+    @property
+    def payload(self) -> str:
+        return json.dumps({"id": self.id, "seq": self.seq, "at": self.at, "value": self.value})
+
+    def event_date(self, rules: Rules) -> date | None:
+        try:
+            time = datetime.fromisoformat(self.at)
+        except ValueError:
+            return None
+        if time.tzinfo is None:
+            if rules.zone is None:
+                return None
+            time = time.replace(tzinfo=ZoneInfo(rules.zone))
+        return time.astimezone(UTC).date()
+
+    def belongs_to(self, rules: Rules) -> date:
+        """The date with whose rebuild the record is judged again."""
+        found = self.event_date(rules)
+        return found if found and self._near(found) else self.day
+
+    def accepted(self, rules: Rules) -> bool:
+        found = self.event_date(rules)
+        return found is not None and self._near(found) and self.value <= rules.most
+
+    def _near(self, found: date) -> bool:
+        return self.day - timedelta(days=LATENESS) <= found <= self.day + timedelta(days=1)
+
+
+class Story:
+    """One table, its records, and the contract as it is now."""
+
+    def __init__(self, lake: Lake, rules: Rules = Rules()) -> None:  # noqa: B008 - frozen
+        self.lake, self.rules, self.records, self.files = lake, rules, list[Record](), 0
+
+    @property
+    def contract(self) -> Contract:
+        return self.rules.contract(self.lake)
+
+    def put(self, *records: Record) -> None:
+        for day in {r.day for r in records}:
+            self.files += 1
+            self.lake.put(f"dt={day}/f{self.files:03d}.json", "".join(r.payload + "\n" for r in records if r.day == day))
+        self.records += records
+
+    def sync(self) -> None:
+        ingested, built = self.lake.sync(self.contract)
+        assert (ingested.unreadable, built.unbalanced) == ((), ())
+
+    def rebuild(self, *days: date) -> None:
+        built = build.rebuild(self.lake.spark, self.contract, days, "test")
+        assert built.unbalanced == ()
+
+    def check(self, rebuilt: Collection[date] = ()) -> None:
+        """Each record is in one place; those that belong to a date that was just built anew are where the present contract puts them."""
+        silver = self.lake.rows(self.contract.silver, "id", "seq", "day")
+        refused = [r[0] for r in self.lake.rows(self.contract.quarantine, "_payload")]
+        assert len(refused) == len(set(refused)), "twice in quarantine"
+        assert len({r[:2] for r in silver}) == len(silver), "twice in Silver"
+        assert {r[:2] for r in silver} <= {(r.id, r.seq) for r in self.records}
+        for record in self.records:
+            held, out = [seq for id, seq, _ in silver if id == record.id], record.payload in refused
+            wrong = f"{record} under {self.rules}: Silver has seq {held} of its id; refused: {out}"
+            assert (record.seq in held) + out == 1 or (not out and max(held, default=0) > record.seq), wrong
+            if record.belongs_to(self.rules) in rebuilt:
+                assert out != record.accepted(self.rules), wrong
+
+
+def some(day: date, event: date, value: float, *, zone: str = "Z", name: str = "") -> Record:
+    return Record(day, name or f"{day:%d}-{event:%d}-{value}{zone}", 1, f"{event}T12:00:00{zone}", value)
+
+
+D = [FIRST + timedelta(days=n) for n in range(6)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Rules(), Rules(most=50)),
+        (Rules(most=50), Rules()),
+        (Rules(), Rules(zone=None)),  # times that can't be read any more
+        (Rules(zone=None), Rules()),  # and that can be read now
+        (Rules(), Rules(zone="Pacific/Kiritimati")),  # 14 hours ahead: noon there is a day earlier
+    ],
+    ids=["tightened", "loosened", "unreadable", "readable", "moved"],
+)
+def test_a_date_that_is_built_anew_takes_no_record_of_its_neighbours_from_both_tables(lake: Lake, before: Rules, after: Rules) -> None:
+    story = Story(lake, before)
+    pairs = [(d, d + timedelta(days=n)) for d in D[1:4] for n in (-3, -2, -1, 0, 1, 2)]
+    story.put(*[some(day, event, value, zone=zone) for day, event in pairs for value in (10.0, 75.0) for zone in ("Z", "")], some(D[2], D[2], 75.0, name="x"))
+    story.sync()
+    story.check(D)
+    story.rules = after
+    for day in (D[2], D[1]):
+        story.rebuild(day)
+        story.check([day])
+    story.rebuild(*D)
+    story.check(D)
