@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from lakehouse.engine import process
+from lakehouse.errors import LakehouseError
 
 SAME_START = 1.0  # seconds; a process id is not used again that fast
 PATIENCE = 20.0
+_POLL = 0.1
 KEPT_BYTES = 10_000_000
 
 
@@ -86,6 +89,22 @@ def start(home: Path, name: str, command: Sequence[str], *, port: int | None, st
     scratch.write_text(json.dumps(asdict(running)) + "\n", "utf-8")
     scratch.replace(file)
     return running
+
+
+def await_ready(home: Path, running: Running, ready: Callable[[], bool], patience: float, again: str) -> None:
+    """Until it is ready. Raises `LakehouseError` with the end of its log, and the command to try `again`, when it ends, or takes too many seconds."""
+    deadline = time.monotonic() + patience
+    while not ready():
+        gone = living(running) is None
+        if gone or time.monotonic() > deadline:
+            log = log_file(home, running.name)
+            said = "\n".join(f"    {line[:300]}" for line in process.last_lines(log, 12)) or "    (nothing)"
+            raise LakehouseError(
+                f"{running.name} {'ended while it was starting' if gone else 'does not answer'}. The last lines of its log:\n{said}",
+                state="No table was changed.",
+                next_step=f"The whole log: {log}. What may be wrong: lakehouse doctor. Then: {again}",
+            )
+        time.sleep(_POLL)
 
 
 def stop(home: Path, name: str, *, children_too: bool = True) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -49,7 +48,7 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
         raise LakehouseError(f"Port {port}, where the Kafka broker had its place, is taken by another program.", next_step="End that program, then try again.")
     properties = _prepare(home, port, controller, command)
     running = background.start(home, NAME, [*command, "kafka.Kafka", str(properties)], port=port, stamp="", environment={})
-    _await(home, running)
+    background.await_ready(home, running, lambda: process.accepts(port), PATIENCE, "lakehouse services start kafka")
     return running
 
 
@@ -99,13 +98,3 @@ def _prepare(home: Path, port: int, controller: int, java_command: list[str]) ->
         if done.returncode:
             raise LakehouseError(f"The Kafka broker has no folder: {done.stderr.strip()[-500:]}", next_step=f"Remove {folder}, then try again.")
     return properties
-
-
-def _await(home: Path, running: Running) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not process.accepts(running.port or 0):
-        if background.living(running) is None or time.monotonic() > deadline:
-            log = background.log_file(home, NAME)
-            said = "\n".join(f"    {line[:300]}" for line in process.last_lines(log, 12)) or "    (nothing)"
-            raise LakehouseError(f"The Kafka broker does not start. The last lines of its log:\n{said}", next_step=f"The whole log: {log}")
-        time.sleep(0.1)

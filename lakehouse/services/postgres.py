@@ -15,7 +15,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +80,7 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
     options = ["-c", f"listen_addresses={process.LOOPBACK}", "-c", "unix_socket_directories=", "-p", str(port)]
     running = background.start(home, NAME, [*_as_account(), str(programs / "postgres"), "-D", str(_folder(home) / "data"), *options],
                                port=port, stamp="", environment={})  # fmt: skip
-    _await(home, running)
+    background.await_ready(home, running, lambda: _answers(home), PATIENCE, "lakehouse services start postgres")
     return running
 
 
@@ -160,16 +159,6 @@ def _make(home: Path, programs: Path, port: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(f"{process.LOOPBACK}:{port}:*:{USER}:{password}\n", "utf-8")
-
-
-def _await(home: Path, running: Running) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not _answers(home):
-        if background.living(running) is None or time.monotonic() > deadline:
-            log = background.log_file(home, NAME)
-            said = "\n".join(f"    {line[:300]}" for line in process.last_lines(log, 12)) or "    (nothing)"
-            raise LakehouseError(f"PostgreSQL does not start. The last lines of its log:\n{said}", next_step=f"The whole log: {log}")
-        time.sleep(0.05)
 
 
 def _answers(home: Path) -> bool:
