@@ -16,7 +16,6 @@ from functools import reduce
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.recorded import properties
@@ -24,6 +23,7 @@ from lakehouse.contracts.spark_schema import silver_fields
 from lakehouse.contracts.spark_types import widens
 from lakehouse.engine import metadata
 from lakehouse.engine.delta import Commit, Overtaken, ensure_table, rows_of
+from lakehouse.engine.kept import kept
 from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.engine.shape import Shape
 from lakehouse.errors import DataError, WriteConflict
@@ -232,33 +232,37 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
     plan = _completed(contract, plan, targets)
     # What is kept for some seconds is not worth compressing: that takes as long as reading it did.
     spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
-    rows = _judged(spark, contract, _bronze(spark, contract, plan), plan.parents or {}).persist(StorageLevel.MEMORY_AND_DISK)
-    scoped = rows if plan.step == "append" else _in_scope(rows, contract, plan)
     try:
-        counts = Counts.of(scoped, contract)
-        counts.raise_if_failed(contract)
-        built = built if built.drift.records else replace(built, drift=_drift(spark, contract, plan, targets, counts))
-        if plan.chosen is not None:
-            replay.check_found(contract, plan.chosen, counts)
-            if not counts.accepted:  # Silver stays as it is
-                targets = tuple(t for t in targets if t.table == contract.quarantine)
-                built = built.and_then(report.refused_again(contract, plan, counts))
-            else:
-                plan = replace(plan, done=remembered(plan))
-
-        def write(target: TableState) -> Built:
-            one = _write_silver if target.table == contract.silver else _write_quarantine
-            return one(spark, contract, run, plan, target, scoped, counts)
-
-        with ThreadPoolExecutor(len(targets)) as pool:
-            return reduce(Built.and_then, pool.map(write, targets), built)
+        with kept(_judged(spark, contract, _bronze(spark, contract, plan), plan.parents or {})) as rows:
+            return _write(spark, contract, run, plan, targets, rows if plan.step == "append" else _in_scope(rows, contract, plan), built)
     except PySparkException as error:
         if plan.step == "append" and any(sign in str(error) for sign in _FILES_GONE):
             instead = rebuild_of(contract, replace(plan, why="files that Bronze gained were compacted and vacuumed away"), plan.days or ())
             return _apply(spark, contract, run, instead, _now(contract).both, built)
         raise
-    finally:
-        rows.unpersist()
+
+
+def _write(  # noqa: PLR0913 - as below
+    spark: SparkSession, contract: Contract, run: str, plan: Plan, targets: tuple[TableState, ...], rows: DataFrame, built: Built
+) -> Built:
+    """Count the judged rows, and write the targets from them."""
+    counts = Counts.of(rows, contract)
+    counts.raise_if_failed(contract)
+    built = built if built.drift.records else replace(built, drift=_drift(spark, contract, plan, targets, counts))
+    if plan.chosen is not None:
+        replay.check_found(contract, plan.chosen, counts)
+        if not counts.accepted:  # Silver stays as it is
+            targets = tuple(t for t in targets if t.table == contract.quarantine)
+            built = built.and_then(report.refused_again(contract, plan, counts))
+        else:
+            plan = replace(plan, done=remembered(plan))
+
+    def write(target: TableState) -> Built:
+        one = _write_silver if target.table == contract.silver else _write_quarantine
+        return one(spark, contract, run, plan, target, rows, counts)
+
+    with ThreadPoolExecutor(len(targets)) as pool:
+        return reduce(Built.and_then, pool.map(write, targets), built)
 
 
 def _completed(contract: Contract, plan: Plan, targets: tuple[TableState, ...]) -> Plan:
@@ -270,7 +274,7 @@ def _completed(contract: Contract, plan: Plan, targets: tuple[TableState, ...]) 
     if plan.step != "rebuild" or plan.rejudged is not None:
         return plan
     done = remembered(plan)
-    return replace(plan, done=done) if plan.dates is not None else replace(plan, rejudged=known(*(target.note for target in targets), done))
+    return replace(plan, done=done) if plan.dates is not None else replace(plan, rejudged=known(targets[0].note, targets[1].note, done))
 
 
 def _drift(spark: SparkSession, contract: Contract, plan: Plan, targets: tuple[TableState, ...], counts: Counts) -> Drift:
@@ -332,12 +336,12 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
     spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts
 ) -> Built:
     columns = [c.name for c in contract.columns] + [*(DELETED if contract.feed else ()), *ORIGIN, "_record_hash"]
-    won, lost = winners(rows.where("_accepted").select(*columns), sum(counts.accepted.values()), contract)
-    won = masked(won, contract)
-    commit = Commit(spark, target, _note(contract, run, plan, target))
-    dates = counts.dates if plan.step == "append" or plan.dates is None else frozenset(d for d in plan.dates if d is not None)
-    where = among(contract.event_date, dates) if contract.event_date else None
-    with ThreadPoolExecutor(1) as meanwhile:
+    accepted = rows.where("_accepted").select(*columns)
+    with winners(accepted, sum(counts.accepted.values()), contract) as (won, lost), ThreadPoolExecutor(1) as meanwhile:
+        won = masked(won, contract)
+        commit = Commit(spark, target, _note(contract, run, plan, target))
+        dates = counts.dates if plan.step == "append" or plan.dates is None else frozenset(d for d in plan.dates if d is not None)
+        where = among(contract.event_date, dates) if contract.event_date else None
         superseded = meanwhile.submit(report.by_day, lost)
         if plan.step == "rebuild":
             version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
@@ -355,15 +359,12 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
 
 def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:
     """Merge what the changes make different in their keys' versions, in one commit; read back what became of each of them."""
-    batch = changes.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with kept(changes) as batch:
         stored, all_current = history.touched(spark, contract, commit.planned, batch)
         on = " and ".join(f"t.`{c}` = s.`{c}`" for c in contract.identity) + (" and t.is_current" if all_current else "")
         columns = [f.name for f in silver_fields(contract)]
         version = commit.merge(history.difference(stored, batch, contract), on, "true", columns, gone="s._gone")
         return version, report.kept_by_merge(spark, contract, batch, version)
-    finally:
-        batch.unpersist()
 
 
 def _match(contract: Contract, dates: Collection[date]) -> str:

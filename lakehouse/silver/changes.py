@@ -47,10 +47,10 @@ def field(name: str, contract: Contract) -> Column:
     return F.col("_envelope")[name.removeprefix("__")] if is_debezium(contract) and name.startswith("__") else F.col("_fields")[name]
 
 
-def exactly(name: str, type_: str) -> Column:
-    """A number of the row, read from the record itself, since as a text it has passed through a double."""
+def exactly(record: Column, name: str, type_: str) -> Column:
+    """A field of the row, read from the record itself, since numbers in its text have passed through a double."""
     row = f"struct<before: struct<`{name}`: {type_}>, after: struct<`{name}`: {type_}>>"
-    read = F.from_json("_payload", f"before struct<`{name}`: {type_}>, after struct<`{name}`: {type_}>, payload {row}")
+    read = F.from_json(record, f"before struct<`{name}`: {type_}>, after struct<`{name}`: {type_}>, payload {row}")
     image = F.coalesce(read["after"], read["payload"]["after"])
     return F.coalesce(image, read["before"], read["payload"]["before"])[name]
 
