@@ -1,7 +1,7 @@
 """The business as it happens: sensors and web shop send to Kafka, as fast as they are told, stamped with the present.
 
-`python -m demo.live contracts` writes the contracts of a lake that reads these topics; `… send` sends until it is stopped. Not here: files
-(`generate`), orders (`live_sales`).
+`python -m demo.live contracts` writes the contracts of a lake that reads these topics; `… send` sends until it is stopped, and `… sell` does the same with
+orders in PostgreSQL; to which server is libpq's business (PGHOST, PGPORT, PGUSER, PGPASSFILE). Not here: files (`generate`), what orders are (`live_sales`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psycopg
 import yaml
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -104,28 +105,40 @@ def send(brokers: str, rate: float, seconds: float | None, say: Callable[[str], 
 
 def main(arguments: list[str] | None = None) -> int:
     """Read the options and do it. Returns the exit code."""
+    options = _options(arguments)
+    try:
+        if options.command == "contracts":
+            write_contracts(options.source, options.target, database=options.database)
+        elif options.command == "send":
+            create_topics(options.brokers)
+            sent = send(options.brokers, options.rate, options.seconds, lambda line: print(line, flush=True))  # noqa: T201
+            print(f"{sent:,} events were delivered.")  # noqa: T201
+        else:
+            live_sales.make()
+            print(f"{live_sales.write(options.rate, options.seconds):,} transactions of the sales system.")  # noqa: T201
+    except KafkaException as error:
+        print(f"Kafka at {options.brokers}: {error.args[0].str()}", file=sys.stderr)  # noqa: T201
+        return 1
+    except psycopg.Error as error:
+        print(f"PostgreSQL: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo.live", description="Mega Awesome Toys, live.")
     commands = parser.add_subparsers(dest="command", required=True)
     contracts = commands.add_parser("contracts", help="write the contracts of a lake that reads from servers")
     contracts.add_argument("--source", type=Path, required=True)
     contracts.add_argument("--target", type=Path, required=True)
     contracts.add_argument("--database", action="store_true", help="orders come from PostgreSQL")
-    sending = commands.add_parser("send", help="send events")
+    sending = commands.add_parser("send", help="send events to Kafka")
     sending.add_argument("--brokers", required=True)
-    sending.add_argument("--rate", type=float, default=20.0, help="events a second (default %(default)s)")
-    sending.add_argument("--seconds", type=float, default=None, help="for how long (default: until interrupted)")
-    options = parser.parse_args(arguments)
-    if options.command == "contracts":
-        write_contracts(options.source, options.target, database=options.database)
-        return 0
-    try:
-        create_topics(options.brokers)
-        sent = send(options.brokers, options.rate, options.seconds, lambda line: print(line, flush=True))  # noqa: T201
-    except KafkaException as error:
-        print(f"Kafka at {options.brokers}: {error.args[0].str()}", file=sys.stderr)  # noqa: T201
-        return 1
-    print(f"{sent:,} events were delivered.")  # noqa: T201
-    return 0
+    selling = commands.add_parser("sell", help="place and change orders in PostgreSQL")
+    for command, rate, what in ((sending, 20.0, "events"), (selling, 2.0, "transactions")):
+        command.add_argument("--rate", type=float, default=rate, help=f"{what} a second (default %(default)s)")
+        command.add_argument("--seconds", type=float, default=None, help="for how long (default: until interrupted)")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """The sales system as it happens: order lines in a PostgreSQL table, placed and changed in transactions, stamped with the present.
 
-`python -m demo.live_sales` writes until it is stopped; whom it connects to is libpq's business (PGHOST, PGPORT, PGUSER, PGPASSFILE). Not here: events (`live`).
+Not here: events, the command line (`live`).
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -76,23 +74,3 @@ def write(rate: float, seconds: float | None) -> int:
     except KeyboardInterrupt:
         pass
     return done
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Read the options and do it. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m demo.live_sales", description="The sales system of Mega Awesome Toys, live.")
-    parser.add_argument("--rate", type=float, default=2.0, help="transactions a second (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=None, help="for how long (default: until interrupted)")
-    options = parser.parse_args(arguments)
-    try:
-        make()
-        done = write(options.rate, options.seconds)
-    except psycopg.Error as error:
-        print(f"PostgreSQL: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
-        return 1
-    print(f"{done:,} transactions of the sales system.")  # noqa: T201
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,8 @@
     LakehouseError                 what happened · what state the data is in · which command is next
     ├── SettingsError              a setting is missing, misspelt or impossible
     ├── ContractError              a contract can't be read, breaks the standard or our profile
-    │   └── ContractChanged        a table was made by a contract that the present one breaks
+    │   ├── ContractChanged        a table was made by a contract that the present one breaks
+    │   └── ContractUnreadable     what a table records of the contract that it was made by can't be read
     ├── SetupError                 Python, jars, checksums, disk: the installation itself
     ├── EngineError                the Spark application can't be started or reached
     │   └── QueryRefused           SQL that the read-only door does not take
@@ -42,6 +43,10 @@ class ContractError(LakehouseError):
 
 class ContractChanged(ContractError):
     """A table was made by a contract that the present one breaks: a person decides."""
+
+
+class ContractUnreadable(ContractError):
+    """What a table records of the contract that it was made by can't be read: nobody can tell whether the present one breaks it."""
 
 
 class SetupError(LakehouseError):

@@ -61,13 +61,15 @@ def plan(
 
 def apply(
     tables: Tables = None,
-    breaking: Annotated[bool, typer.Option("--breaking", help="Also what breaks readers, where the contract's new major version says so.")] = False,
+    breaking: Annotated[
+        bool, typer.Option("--breaking", help="Also what breaks readers, where the contract's new major version says so; and where nobody can tell.")
+    ] = False,
 ) -> None:
     """Make deployed tables what their contracts say, where that needs no data: columns, wider types, comments, properties. A run does the same.
 
     Refuses what breaks readers, unless the contract has a new major version and `--breaking` is given.
     """
-    found = [p for p in _planned(tables, None) if p.state in ("changed", "unrecorded")]
+    found = [p for p in _planned(tables, None, forget=breaking) if p.state in ("changed", "unrecorded")]
     if not found:
         out.print("Every deployed table is as its contract says.")
         return
@@ -82,12 +84,12 @@ def apply(
         raise typer.Exit(1)
 
 
-def _planned(tables: Sequence[str] | None, base: str | None) -> list[Planned]:
+def _planned(tables: Sequence[str] | None, base: str | None, *, forget: bool = False) -> list[Planned]:
     contracts = load_contracts(settings().contracts)
     others = contracts_at(settings().contracts, base) if base else {}
     wanted = {known_table(t, {*contracts, *others}) for t in tables or ()} or {*contracts, *others}
     chosen, before = ({n: c for n, c in some.items() if n in wanted} for some in (contracts, others))
-    found = against(before, chosen) if base else against_deployed(chosen)
+    found = against(before, chosen) if base else against_deployed(chosen, forget=forget)
     dbt = (settings().dbt_project / "dbt_project.yml").is_file()
     return with_downstream(found, {**others, **contracts}, gold_columns) if dbt else found
 

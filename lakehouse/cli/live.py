@@ -1,7 +1,7 @@
 """`lakehouse demo --live`: a lake of its own whose sensors and web shop send to Kafka and whose sales system writes into PostgreSQL.
 
 Dagster keeps every table current. The lake stands in the folder `live` below the usual home; every step is a command that anybody can give.
-Not here: what is sent (`demo.live`, `demo.live_sales`).
+Not here: what is sent (`demo.live`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lakehouse.settings import PROJECT, settings
 
 _LAKEHOUSE = (sys.executable, "-m", "lakehouse")
 _DEMO_LIVE = (sys.executable, "-m", "demo.live")
-_SALES = (sys.executable, "-m", "demo.live_sales")
+_SALES = (*_DEMO_LIVE, "sell")
 
 
 def live(rate: float, minutes: float | None, seed: int) -> None:

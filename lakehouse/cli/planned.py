@@ -15,10 +15,11 @@ from lakehouse.contracts.compare import compare
 from lakehouse.contracts.expressions import columns_of
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
+from lakehouse.errors import ContractUnreadable
 from lakehouse.gold.columns import GoldColumns, Touched
 from lakehouse.governance.deployed import deployed
 from lakehouse.lineage import ROWS, Ref
-from lakehouse.silver.plan import bronze_days
+from lakehouse.silver.dates import bronze_days
 from lakehouse.tables import Table
 
 State = Literal["new", "unrecorded", "same", "changed", "gone"]
@@ -96,9 +97,9 @@ class Planned:
         }
 
 
-def against_deployed(contracts: Mapping[str, Contract]) -> list[Planned]:
-    """Contracts against what their tables were made by."""
-    return [_deployed(contract) for contract in contracts.values()]
+def against_deployed(contracts: Mapping[str, Contract], *, forget: bool = False) -> list[Planned]:
+    """Contracts against what their tables were made by. Raises `ContractUnreadable`, unless such records may be forgotten."""
+    return [_deployed(contract, forget) for contract in contracts.values()]
 
 
 def against(base: Mapping[str, Contract], contracts: Mapping[str, Contract]) -> list[Planned]:
@@ -116,11 +117,16 @@ def with_downstream(found: list[Planned], contracts: Mapping[str, Contract], lin
     return [replace(p, touched=below, mart_rows=dict(_mart_rows(below))) for p in found for below in (gold.touched(_refs(p)),)]
 
 
-def _deployed(contract: Contract) -> Planned:
-    state = metadata.state(contract.silver)
+def _deployed(contract: Contract, forget: bool) -> Planned:
+    bronze, state = metadata.state(contract.bronze), metadata.state(contract.silver)
     if state is None:
         return Planned(contract.name, None, contract, "new")
-    old = deployed(contract, state)
+    try:
+        _, old = deployed(contract, bronze), deployed(contract, state)
+    except ContractUnreadable:
+        if not forget:
+            raise
+        old = None
     return _changed(old, contract) if old else Planned(contract.name, None, contract, "unrecorded")
 
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from lakehouse.cli.output import Clock, err, open_log, others_to, out, seconds
 from lakehouse.cli.steps import Steps
 from lakehouse.contracts.model import KafkaSource
 from lakehouse.engine import launcher, process
-from lakehouse.errors import EngineError, LakehouseError
+from lakehouse.errors import LakehouseError
 from lakehouse.services import FOLLOWER, background
 from lakehouse.services.background import Running, find
 from lakehouse.settings import PROJECT, Settings, settings
@@ -36,7 +35,7 @@ CODE, WEB, DAEMON = "dagster-code", "dagster-webserver", "dagster-daemon"
 SERVICES = (CODE, WEB, DAEMON, FOLLOWER)  # only lakes with streams have the last
 DEFAULT_PORT = 3000
 PATIENCE = 180.0  # seconds until a process must answer; a minute is normal on a busy machine
-_POLL = 0.1
+_AGAIN = "lakehouse up --restart"
 
 
 @app.command(epilog="Example: lakehouse up --port 3001")
@@ -91,7 +90,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         (code_port,) = [code.port] if code and code.port and not process.accepts(code.port) else process.free_ports(1)
         code = _launch(chosen, CODE, _code_command(code_port), code_port, stamp)
     with Steps.waiting("Loading the definitions"):
-        _await(chosen.home, code, lambda: process.accepts(code.port or 0))
+        background.await_ready(chosen.home, code, lambda: process.accepts(code.port or 0), PATIENCE, _AGAIN)
     workspace = _workspace(chosen.home, code.port or 0)
     daemon = find(chosen.home, DAEMON)
     if daemon is None or daemon.stamp != str(code.port):
@@ -104,7 +103,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         command = _script("dagster-webserver", "-h", process.LOOPBACK, "-p", str(web_port), "-w", str(workspace))
         web = _launch(chosen, WEB, command, web_port, str(code.port))
     with Steps.waiting("Opening the web UI"):
-        _await(chosen.home, web, lambda: background.answers(web, "/server_info"))
+        background.await_ready(chosen.home, web, lambda: background.answers(web, "/server_info"), PATIENCE, _AGAIN)
     return web
 
 
@@ -170,21 +169,6 @@ def _free(port: int) -> bool:
         return True
 
 
-def _await(home: Path, running: Running, ready: object) -> None:
-    """Until it answers. Raises `EngineError` with the end of its log when it ends, or takes too long."""
-    assert callable(ready)
-    deadline = time.monotonic() + PATIENCE
-    while not ready():
-        gone = background.living(running) is None
-        if gone or time.monotonic() > deadline:
-            log = background.log_file(home, running.name)
-            said = "\n".join(f"    {line[:300]}" for line in process.last_lines(log, 12)) or "    (nothing)"
-            raise EngineError(
-                f"{running.name} {'ended while it was starting' if gone else 'does not answer'}. The last lines of its log:\n{said}",
-                state="No table was changed.",
-                next_step=f"The whole log: {log}. What may be wrong: lakehouse doctor. Then: lakehouse up --restart",
-            )
-        time.sleep(_POLL)
 
 
 def _end_orphans() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lakehouse.contracts.model import Contract
+from lakehouse.errors import ContractUnreadable
+from lakehouse.tables import Table
 
 PREFIX = "lakehouse.contract"
 VERSION, HASH = f"{PREFIX}.version", f"{PREFIX}.hash"
@@ -31,8 +33,8 @@ def properties(contract: Contract) -> dict[str, str]:
     return {PREFIX: text, VERSION: contract.version, HASH: hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
-def recorded(found: Mapping[str, str], file: Path) -> Contract | None:
-    """The contract that a table's properties record; None when there is none, or one that this version of the platform can't read.
+def recorded(table: Table, found: Mapping[str, str], file: Path) -> Contract | None:
+    """The contract that a table's properties record; None when there is none. Raises `ContractUnreadable`.
 
     `file` is where its successor is: the record does not say.
     """
@@ -41,8 +43,15 @@ def recorded(found: Mapping[str, str], file: Path) -> Contract | None:
     try:
         said: dict[str, Any] = _plain().validate_json(found[PREFIX])
         return _adapter().validate_python({**said, "file": file})
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ContractUnreadable(
+            f"What {table} records of the contract that it was made by can't be read ({where + ': ' if where else ''}{first['msg']}): another version of the "
+            "platform wrote it, or it was changed by hand. Nobody can tell whether the present contract breaks it.",
+            state="The table is unchanged.",
+            next_step=f"Go on with the version that wrote it; or, to record the present contract instead: lakehouse contract apply {table.name} --breaking",
+        ) from error
 
 
 @lru_cache(maxsize=1)

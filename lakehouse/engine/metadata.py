@@ -36,11 +36,11 @@ Position = int | str  # how far a source has been read: an offset, a cursor as t
 
 
 @dataclass(frozen=True)
-class Replay:
-    """One time that refused records were let in: its id, and the Bronze days that they came with."""
+class Rejudged:
+    """One time that records which were in already were judged again: its id, and the dates that it concerned (None: all)."""
 
     id: str
-    days: tuple[Day, ...]
+    days: tuple[Day, ...] | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class Note:
     `consumed` maps a source table to its Delta table id and the version up to which this table holds it.
     `planned` is the version the writer planned from; `recordless` the source files that were read and held no record (path → size, milliseconds);
     `positions` how far each part of a source has been read, where rows alone don't tell it (see `sources.protocol`);
-    `replays` the last times that records moved from quarantine to Silver, oldest first: both tables tell the same, or one of them lacks something.
+    `rejudged` the last times that records may have moved between Silver and quarantine, oldest first: both tables tell the same, or one lacks something.
+    `judged` tells what the records of this commit were judged by, `placed` by what the table's rows were given their dates (empty: not all by the same).
     """
 
     run: str
@@ -59,7 +60,9 @@ class Note:
     consumed: dict[str, tuple[str, int]] = field(default_factory=dict)
     recordless: dict[str, tuple[int, int]] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
-    replays: tuple[Replay, ...] = ()
+    rejudged: tuple[Rejudged, ...] = ()
+    judged: str = ""
+    placed: str = ""
 
     def to_json(self) -> str:
         """The note as the commit carries it."""
@@ -76,8 +79,9 @@ class Note:
             return None
         consumed = {table: (str(source), int(version)) for table, (source, version) in found.get("consumed", {}).items()}
         recordless = {path: (int(size), int(millis)) for path, (size, millis) in found.get("recordless", {}).items()}
-        replays = tuple(Replay(str(r["id"]), tuple(map(_day, r["days"]))) for r in found.get("replays", ()))
-        return Note(str(found["run"]), str(found["contract"]), int(found["planned"]), consumed, recordless, dict(found.get("positions", {})), replays)
+        rejudged = tuple(Rejudged(str(r["id"]), None if r["days"] is None else tuple(map(_day, r["days"]))) for r in found.get("rejudged", ()))
+        own = (str(found["run"]), str(found["contract"]), int(found["planned"]))
+        return Note(*own, consumed, recordless, dict(found.get("positions", {})), rejudged, str(found.get("judged", "")), str(found.get("placed", "")))
 
 
 @dataclass(frozen=True)

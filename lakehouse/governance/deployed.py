@@ -16,8 +16,8 @@ from lakehouse.errors import ContractChanged
 
 
 def deployed(contract: Contract, state: TableState | None) -> Contract | None:
-    """The contract that the table was last written under; None where there is no table, or none is recorded."""
-    return recorded(state.properties, contract.file) if state else None
+    """The contract that the table was last written under; None where there is no table, or none is recorded. Raises `ContractUnreadable`."""
+    return recorded(state.table, state.properties, contract.file) if state else None
 
 
 def differences(contract: Contract, state: TableState | None) -> tuple[Change, ...]:

@@ -19,7 +19,7 @@ from lakehouse.quality.rules import dispositions
 
 
 def shape(contract: Contract) -> Shape:
-    """The quarantine table, partitioned by Bronze day: quarantine is a function of the Bronze day."""
+    """The quarantine table, partitioned by Bronze day."""
     comment = f"Records of {contract.name} that were refused, with every reason."
     return Shape(quarantine_fields(contract), "_source_date", comment, properties(contract))
 

@@ -20,6 +20,7 @@ from lakehouse.engine.state import birth
 from lakehouse.errors import LakehouseError
 
 PATIENCE = 20.0
+_POLL = 0.1
 KEPT_BYTES = 10_000_000
 
 
@@ -102,15 +103,20 @@ def answers(running: Running, path: str) -> bool:
         return False
 
 
-def await_start(home: Path, running: Running, title: str, ready: Callable[[], bool], patience: float) -> None:
-    """Until it is ready. Raises `LakehouseError` with the end of its log when it ends, or takes longer than `patience` (seconds)."""
+def await_ready(home: Path, running: Running, ready: Callable[[], bool], patience: float, again: str) -> None:
+    """Until it is ready. Raises `LakehouseError` with the end of its log, and the command to try `again`, when it ends, or takes too many seconds."""
     deadline = time.monotonic() + patience
     while not ready():
-        if living(running) is None or time.monotonic() > deadline:
+        gone = living(running) is None
+        if gone or time.monotonic() > deadline:
             log = log_file(home, running.name)
             said = "\n".join(f"    {line[:300]}" for line in process.last_lines(log, 12)) or "    (nothing)"
-            raise LakehouseError(f"{title} does not start. The last lines of its log:\n{said}", next_step=f"The whole log: {log}")
-        time.sleep(0.05)
+            raise LakehouseError(
+                f"{running.name} {'ended while it was starting' if gone else 'does not answer'}. The last lines of its log:\n{said}",
+                state="No table was changed.",
+                next_step=f"The whole log: {log}. What may be wrong: lakehouse doctor. Then: {again}",
+            )
+        time.sleep(_POLL)
 
 
 def stop(home: Path, name: str, *, children_too: bool = True) -> int:

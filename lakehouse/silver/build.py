@@ -16,7 +16,6 @@ from functools import reduce
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.recorded import properties
@@ -24,6 +23,7 @@ from lakehouse.contracts.spark_schema import silver_fields
 from lakehouse.contracts.spark_types import widens
 from lakehouse.engine import metadata
 from lakehouse.engine.delta import Commit, Overtaken, ensure_table, rows_of
+from lakehouse.engine.kept import kept
 from lakehouse.engine.metadata import Day, Note, TableState
 from lakehouse.engine.shape import Shape
 from lakehouse.errors import DataError, WriteConflict
@@ -33,10 +33,11 @@ from lakehouse.quality.rules import judge
 from lakehouse.silver import history, parents, replay, report
 from lakehouse.silver.avro import decoded, is_avro
 from lakehouse.silver.changes import DELETED
+from lakehouse.silver.dates import among, belonging, bronze_days, judged_by, placed, placed_by
 from lakehouse.silver.drift import Drift
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
-from lakehouse.silver.plan import Again, Plan, among, bronze_days, catch_up, known, rebuild_of, remembered, torn
+from lakehouse.silver.plan import KEPT, Again, Plan, catch_up, known, rebuild_of, remembered, together, torn
 from lakehouse.silver.report import Built, Counts, Merged
 from lakehouse.silver.scd import newer, winners
 
@@ -59,7 +60,7 @@ class Tables:
 
     @property
     def torn(self) -> frozenset[Day] | None:
-        """The Bronze days of replays that only one of both knows of; None when these can't be told."""
+        """The dates of replays and rebuilds that only one of both knows of; None when these can't be told."""
         return torn(self.silver.note, self.quarantine.note)
 
 
@@ -80,11 +81,12 @@ def increment(spark: SparkSession, contract: Contract, run: str) -> Built:
 
 
 def rebuild(spark: SparkSession, contract: Contract, dates: Collection[date] | None, run: str) -> Built:
-    """Recompute exactly these event dates (None: everything) and replace them, with the quarantine of these Bronze days.
+    """Judge again all records that belong to these dates (None: everything), and replace what Silver and quarantine hold of them.
 
-    Bronze days that were replaced since the last run are rebuilt in the same commit. Raises like `increment`.
+    Bronze days that were replaced since the last run are rebuilt in the same commit; so is everything, where records no longer belong to the dates at which
+    the tables have them. Raises like `increment`.
     """
-    wanted = frozenset(dates) if dates is not None and contract.event_date else frozenset()
+    wanted: frozenset[Day] = frozenset(dates) if dates is not None and contract.event_date else frozenset()
     return _until_committed(contract, lambda built: _rebuild(spark, contract, run, wanted, built))
 
 
@@ -130,26 +132,34 @@ def _catch_up(spark: SparkSession, contract: Contract, run: str, built: Built) -
     if report.current(contract):
         return built
     tables = _tables(spark, contract)
-    steps = [(target, catch_up(contract, target, tables.bronze)) for target in tables.both]
-    if steps[0][1] == steps[1][1]:
-        built = _apply(spark, contract, run, steps[0][1], tables.both, built)
-    else:  # only after a crash between two commits, or a RESTORE of one
-        for target, plan in steps:
+    one, other = (catch_up(contract, target, tables.bronze) for target in tables.both)
+    if one == other:
+        built = _apply(spark, contract, run, one, tables.both, built)
+    # Only after a crash between two commits, or a RESTORE of one. What one table has alone the other takes in as it was judged, or both judge it anew.
+    elif _judged_alike(contract, tables) and {one.step, other.step} <= {"append", "nothing"}:
+        for target, plan in zip(tables.both, (one, other), strict=True):
             built = _apply(spark, contract, run, plan, (target,), built)
+    else:
+        built = _apply(spark, contract, run, together(contract, one, other), tables.both, built)
     if tables.torn != frozenset():  # every step takes what the notes know along
         built = _mend(spark, contract, run, built)
     return _follow_parents(spark, contract, run, built) if contract.waiting_columns else built
 
 
+def _judged_alike(contract: Contract, tables: Tables) -> bool:
+    """Whether both tables' records were judged as they would be now."""
+    return not contract.waiting_columns and all(t.note is not None and t.note.judged == judged_by(contract) for t in tables.both)
+
+
 def _mend(spark: SparkSession, contract: Contract, run: str, built: Built) -> Built:
-    """Build anew what a replay has done to one of both tables only: the other was not reached, or has gone back."""
+    """Build anew what a replay or rebuild has done to one of both tables only: the other was not reached, or has gone back."""
     tables = _now(contract)
     days = tables.torn
     if days is not None and not days:
         return built
     until = _consumed(tables)
-    why, replays = "a replay is in one of both tables only", known(tables.silver.note, tables.quarantine.note)
-    plan = Plan("rebuild", tables.bronze.id, until, until, why=why, replays=replays)
+    why, rejudged = "what was judged again is in one of both tables only", known(tables.silver.note, tables.quarantine.note)
+    plan = Plan("rebuild", tables.bronze.id, until, until, why=why, rejudged=rejudged)
     return _apply(spark, contract, run, plan if days is None else rebuild_of(contract, plan, days), tables.both, built)
 
 
@@ -196,7 +206,7 @@ def _replay(spark: SparkSession, contract: Contract, run: str, again: Again, bui
     return _apply(spark, contract, run, plan, tables.both, built) if plan else built
 
 
-def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozenset[date], built: Built) -> Built:
+def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozenset[Day], built: Built) -> Built:
     tables = _tables(spark, contract)
     plans = [catch_up(contract, target, tables.bronze) for target in tables.both]
     if not wanted or contract.event_date is None:
@@ -209,12 +219,10 @@ def _rebuild(spark: SparkSession, contract: Contract, run: str, wanted: frozense
             raise Overtaken
     base = plans[0]
     if base.step == "rebuild" and base.after is not None:
-        if base.dates is None or base.days is None:
-            return _apply(spark, contract, run, base, tables.both, built)
-        plan = replace(base, dates=base.dates | wanted, days=base.days | wanted)
+        plan = base if base.dates is None else replace(base, dates=base.dates | wanted)
         return _apply(spark, contract, run, plan, tables.both, built)
     # A table that never consumed anything stays so: only these dates are promised. Else it is current, and stays so.
-    plan = Plan("rebuild", tables.bronze.id, base.after, tables.bronze.version, frozenset(wanted), wanted, "asked for")
+    plan = Plan("rebuild", tables.bronze.id, base.after, tables.bronze.version, dates=wanted, why="asked for")
     return _apply(spark, contract, run, plan, tables.both, built)
 
 
@@ -222,43 +230,52 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
     """Read what the plan concerns once, and write the targets from it, side by side: each is a commit of its own."""
     if plan.step == "nothing":
         return built
-    if plan.parents is None:
-        plan = replace(plan, parents=parents.parents_of(contract))
+    plan = _completed(contract, plan, targets)
     # What is kept for some seconds is not worth compressing: that takes as long as reading it did.
     spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
-    rows = _judged(spark, contract, _bronze(spark, contract, plan), plan.parents or {}).persist(StorageLevel.MEMORY_AND_DISK)
-    scoped = rows if plan.step == "append" else _in_scope(rows, contract, plan)
     try:
-        counts = Counts.of(scoped, contract)
-        counts.raise_if_failed(contract)
-        built = built if built.drift.records else replace(built, drift=_drift(spark, contract, plan, targets, counts))
-        if plan.chosen is not None:
-            replay.check_found(contract, plan.chosen, counts)
-            if not counts.accepted:  # Silver stays as it is
-                targets = tuple(t for t in targets if t.table == contract.quarantine)
-                built = built.and_then(report.refused_again(contract, plan, counts))
-            else:
-                plan = replace(plan, replays=remembered(plan, targets[0].note))
-
-        def write(target: TableState) -> Built:
-            one = _write_silver if target.table == contract.silver else _write_quarantine
-            return one(spark, contract, run, plan, target, scoped, counts)
-
-        with ThreadPoolExecutor(len(targets)) as pool:
-            return reduce(Built.and_then, pool.map(write, targets), built)
+        with kept(_judged(spark, contract, _bronze(spark, contract, plan), plan.parents or {})) as rows:
+            return _write(spark, contract, run, plan, targets, rows if plan.step == "append" else _in_scope(rows, contract, plan), built)
     except PySparkException as error:
         if plan.step == "append" and any(sign in str(error) for sign in _FILES_GONE):
-            return _apply(
-                spark,
-                contract,
-                run,
-                rebuild_of(contract, replace(plan, why="files that Bronze gained were compacted and vacuumed away"), plan.days or ()),
-                targets,
-                built,
-            )
+            instead = rebuild_of(contract, replace(plan, why="files that Bronze gained were compacted and vacuumed away"), plan.days or ())
+            return _apply(spark, contract, run, instead, _now(contract).both, built)
         raise
-    finally:
-        rows.unpersist()
+
+
+def _write(  # noqa: PLR0913 - as below
+    spark: SparkSession, contract: Contract, run: str, plan: Plan, targets: tuple[TableState, ...], rows: DataFrame, built: Built
+) -> Built:
+    """Count the judged rows, and write the targets from them."""
+    counts = Counts.of(rows, contract)
+    counts.raise_if_failed(contract)
+    built = built if built.drift.records else replace(built, drift=_drift(spark, contract, plan, targets, counts))
+    if plan.chosen is not None:
+        replay.check_found(contract, plan.chosen, counts)
+        if not counts.accepted:  # Silver stays as it is
+            targets = tuple(t for t in targets if t.table == contract.quarantine)
+            built = built.and_then(report.refused_again(contract, plan, counts))
+        else:
+            plan = replace(plan, done=remembered(plan))
+
+    def write(target: TableState) -> Built:
+        one = _write_silver if target.table == contract.silver else _write_quarantine
+        return one(spark, contract, run, plan, target, rows, counts)
+
+    with ThreadPoolExecutor(len(targets)) as pool:
+        return reduce(Built.and_then, pool.map(write, targets), built)
+
+
+def _completed(contract: Contract, plan: Plan, targets: tuple[TableState, ...]) -> Plan:
+    """With the parents as they are, and of a rebuild what the tables remember. One of some dates becomes one of everything where rows lie at other dates."""
+    if plan.parents is None:
+        plan = replace(plan, parents=parents.parents_of(contract))
+    if plan.step == "rebuild" and plan.dates is not None and not all(placed(contract, target) for target in targets):
+        plan = replace(plan, dates=None, why=f"{plan.why}; of everything, since records belong to other dates now than those that the tables have them at")
+    if plan.step != "rebuild" or plan.rejudged is not None:
+        return plan
+    done = remembered(plan)
+    return replace(plan, done=done) if plan.dates is not None else replace(plan, rejudged=known(targets[0].note, targets[1].note, done))
 
 
 def _drift(spark: SparkSession, contract: Contract, plan: Plan, targets: tuple[TableState, ...], counts: Counts) -> Drift:
@@ -281,8 +298,7 @@ def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
         return replay.records_of(rows.where(among("_source_date", plan.days or ())), refused, contract)
     if plan.dates is None:
         return rows
-    days: set[Day] = {*bronze_days(contract, plan.dates), *(plan.days or ())}
-    return rows.where(among("_source_date", days))
+    return rows.where(among("_source_date", bronze_days(contract, plan.dates)))
 
 
 def _parsed(contract: Contract, bronze: DataFrame) -> DataFrame:
@@ -304,11 +320,8 @@ def _judged(spark: SparkSession, contract: Contract, bronze: DataFrame, known_ro
 
 
 def _in_scope(rows: DataFrame, contract: Contract, plan: Plan) -> DataFrame:
-    """Of the days that were read: accepted rows of the plan's dates, refused rows of the plan's Bronze days."""
-    if plan.dates is None or contract.event_date is None:
-        return rows
-    accepted, refused = among(contract.event_date, plan.dates), among("_source_date", plan.days or ())
-    return rows.where(f"(_accepted and {accepted}) or (not _accepted and {refused})")
+    """Of the days that were read: the rows that belong to the plan's dates."""
+    return rows if plan.dates is None or contract.event_date is None else rows.where(belonging(contract, contract.event_date, plan.dates))
 
 
 def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
@@ -320,23 +333,21 @@ def _note(contract: Contract, run: str, plan: Plan, target: TableState) -> Note:
     if whole and (everything or target.table.layer in plan.settles or parents.settled(contract, target, followed)):
         consumed |= {str(p.table): (p.id, p.version) for p in followed.values()}
     note = metadata.advanced(target.note, f"{run}/{uuid.uuid4().hex[:8]}", contract.version, target.version, consumed)
-    if plan.replays is not None:
-        return replace(note, replays=plan.replays)
-    if everything:  # it holds whatever a replay has let in
-        return replace(note, replays=known(*(state.note if state else None for state in map(metadata.state, (contract.silver, contract.quarantine)))))
-    return note
+    own = placed_by(contract) if everything or placed(contract, target) else ""
+    rejudged = plan.rejudged if plan.rejudged is not None else (*note.rejudged, *((plan.done,) if plan.done else ()))[-KEPT:]
+    return replace(note, rejudged=rejudged, judged=judged_by(contract), placed=own)
 
 
 def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a holder class would only rename it
     spark: SparkSession, contract: Contract, run: str, plan: Plan, target: TableState, rows: DataFrame, counts: Counts
 ) -> Built:
     columns = [c.name for c in contract.columns] + [*(DELETED if contract.feed else ()), *ORIGIN, "_record_hash"]
-    won, lost = winners(rows.where("_accepted").select(*columns), sum(counts.accepted.values()), contract)
-    won = masked(won, contract)
-    commit = Commit(spark, target, _note(contract, run, plan, target))
-    dates = counts.dates if plan.step == "append" or plan.dates is None else plan.dates
-    where = among(contract.event_date, dates) if contract.event_date else None
-    with ThreadPoolExecutor(1) as meanwhile:
+    accepted = rows.where("_accepted").select(*columns)
+    with winners(accepted, sum(counts.accepted.values()), contract) as (won, lost), ThreadPoolExecutor(1) as meanwhile:
+        won = masked(won, contract)
+        commit = Commit(spark, target, _note(contract, run, plan, target))
+        dates = counts.dates if plan.step == "append" or plan.dates is None else frozenset(d for d in plan.dates if d is not None)
+        where = among(contract.event_date, dates) if contract.event_date else None
         superseded = meanwhile.submit(report.by_day, lost)
         if plan.step == "rebuild":
             version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
@@ -354,15 +365,12 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
 
 def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:
     """Merge what the changes make different in their keys' versions, in one commit; read back what became of each of them."""
-    batch = changes.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with kept(changes) as batch:
         stored, all_current = history.touched(spark, contract, commit.planned, batch)
         on = " and ".join(f"t.`{c}` = s.`{c}`" for c in contract.identity) + (" and t.is_current" if all_current else "")
         columns = [f.name for f in silver_fields(contract)]
         version = commit.merge(history.difference(stored, batch, contract), on, "true", columns, gone="s._gone")
         return version, report.kept_by_merge(spark, contract, batch, version)
-    finally:
-        batch.unpersist()
 
 
 def _match(contract: Contract, dates: Collection[date]) -> str:
@@ -381,6 +389,11 @@ def _write_quarantine(  # noqa: PLR0913 - as above
     if plan.chosen is not None:  # the day's other records stay as they are
         of_days = replay.marked(spark, contract, plan.chosen, plan.parents or {}).where(among("_source_date", plan.days or ()))
         refused = refused.unionByName(of_days.where("not _again").drop("_again"), allowMissingColumns=True)
-    days = among("_source_date", plan.days) if plan.days is not None else None
-    version = commit.append(refused) if plan.step == "append" else commit.replace(refused, days)
-    return Built(contract, quarantine_version=version, days=(plan.days or frozenset()) | frozenset(counts.refused))
+    if plan.step == "append":
+        version = commit.append(refused)
+    elif plan.step == "replay":
+        version = commit.replace(refused, among("_source_date", plan.days or ()))
+    else:
+        version = commit.replace(refused, belonging(contract, "_event_date", plan.dates) if plan.dates is not None else None)
+    touched = metadata.changes(contract.quarantine, version - 1, version, "_source_date")
+    return Built(contract, quarantine_version=version, days=(touched.days if touched else frozenset()) | frozenset(counts.refused))

@@ -76,10 +76,10 @@ def _of_place(name: str) -> Column:
     return F.when(F.col("_op") == "r", F.coalesce(earlier, text)).otherwise(text)
 
 
-def exactly(name: str, type_: str) -> Column:
-    """A number of the row, read from the record itself, since as a text it has passed through a double."""
+def exactly(record: Column, name: str, type_: str) -> Column:
+    """A field of the row, read from the record itself, since numbers in its text have passed through a double."""
     row = f"struct<before: struct<`{name}`: {type_}>, after: struct<`{name}`: {type_}>>"
-    read = F.from_json("_payload", f"before struct<`{name}`: {type_}>, after struct<`{name}`: {type_}>, payload {row}")
+    read = F.from_json(record, f"before struct<`{name}`: {type_}>, after struct<`{name}`: {type_}>, payload {row}")
     image = F.coalesce(read["after"], read["payload"]["after"])
     return F.coalesce(image, read["before"], read["payload"]["before"])[name]
 

@@ -42,11 +42,17 @@ def _columns(contract: Contract) -> dict[str, frozenset[Ref]]:
 
 def _fields(contract: Contract, names: Iterable[str]) -> frozenset[Ref]:
     """The fields of Bronze that these columns are made of, through computed columns."""
+    wanted = made_of(contract, names)
+    return frozenset(_field(contract, c) for c in contract.read_columns if c.name.lower() in wanted)
+
+
+def made_of(contract: Contract, names: Iterable[str]) -> set[str]:
+    """These columns and all that they are computed from, in lower case."""
     wanted = {n.lower() for n in names}
     for column in reversed(contract.derived_columns):  # each may use those before it
         if column.name.lower() in wanted:
             wanted |= columns_of(column.expression or "")
-    return frozenset(_field(contract, c) for c in contract.read_columns if c.name.lower() in wanted)
+    return wanted
 
 
 def _field(contract: Contract, column: Column) -> Ref:

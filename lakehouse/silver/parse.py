@@ -9,7 +9,7 @@ shows repeated and unknown fields, a field of another type, and text behind the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -20,12 +20,14 @@ from lakehouse.contracts.rules import AVRO
 from lakehouse.silver import drift
 from lakehouse.silver.avro import UNDECODED, is_avro
 from lakehouse.silver.changes import DELETED, PLACES, deletes, envelope_problems, exactly, failing, field, is_debezium, opened, tombstones
+from lakehouse.silver.digits import decimal_size, quoted
 from lakehouse.silver.transforms import transform_of
-from lakehouse.silver.types import Source, typed, widened
+from lakehouse.silver.types import Source, typed
 from lakehouse.sources.files.records import split_header
 
 ORIGIN = ("_source", "_source_position", "_source_time", "_source_date", "_ingested_at")
 _FIELDS = "_fields"  # map of field name → raw text, for text formats
+_DOUBLE = 15  # decimal digits that a double always holds
 
 
 def parse(bronze: DataFrame, contract: Contract, headers: Sequence[str] = ()) -> DataFrame:
@@ -48,12 +50,36 @@ def _text(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> tupl
     """Each field's raw text as `_raw_<column>`, and the problems of the record as a whole."""
     fields = _csv_fields(bronze, contract, headers) if contract.source.format == "csv" else _json_fields(bronze, contract)
     fields = opened(fields) if is_debezium(contract) else fields
-    texts = [(c, field(c.source_field or c.name, contract)) for c in contract.read_columns]
+    texts = [(c, _field(c, contract)) for c in contract.read_columns]
     # Dates and times are looked at several times. The trim, being a computation, keeps Spark from looking the field up anew each time.
     columns = [(F.trim(t) if c.type.startswith(("date", "time", "decimal")) else t).alias(f"_raw_{c.name}") for c, t in texts]
     hashed = [] if is_avro(contract) else [record_hash(fields, contract).alias("_record_hash")]
     raw = fields.select("*", *hashed, *columns)
     return raw, _text_problems(contract)
+
+
+def _field(column: ContractColumn, contract: Contract) -> Column:
+    """A field's raw text. That of a JSON number has passed through a double, which holds 15 digits: longer decimals are looked up in the record itself."""
+    long = column.type.startswith("decimal") and decimal_size(column.type)[0] > _DOUBLE
+    exactly_ = long and contract.source.format != "csv" and not isinstance(contract.source, PostgresSource)  # its server writes numbers as texts
+    return _within_record(column, contract)("string", True) if exactly_ else field(column.source_field or column.name, contract)
+
+
+def _within_record(column: ContractColumn, contract: Contract) -> Callable[[str, bool], Column]:
+    """A field of a JSON record, read as another type (see `Source.within`)."""
+    name = column.source_field or column.name
+
+    def read(type_: str, in_quotes: bool) -> Column:
+        record_ = quoted(F.col("_payload")) if in_quotes else F.col("_payload")
+        return exactly(record_, name, type_) if is_debezium(contract) else F.from_json(record_, f"`{name}` {type_}")[name]
+
+    return read
+
+
+def _within_text(column: ContractColumn) -> Callable[[str, bool], Column]:
+    """The same of a field that is itself a JSON text."""
+    text = F.concat(F.lit('{"v":'), F.col(f"_raw_{column.name}"), F.lit("}"))
+    return lambda type_, in_quotes: F.from_json(quoted(text) if in_quotes else text, f"v {type_}")["v"]
 
 
 def _typed_format(bronze: DataFrame, contract: Contract) -> tuple[DataFrame, list[tuple[str, Column]]]:
@@ -156,19 +182,17 @@ def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
 
 def _source(column: ContractColumn, contract: Contract, raw: DataFrame) -> Source:
     """Where a column's raw value is, and what type it has there."""
-    value = F.col(f"_raw_{column.name}")
+    value, text = F.col(f"_raw_{column.name}"), _within_text(column)
     if not contract.source.is_text:
-        return Source(value, raw.schema[f"_raw_{column.name}"].dataType.simpleString(), None)
-    if isinstance(contract.source, PostgresSource):
-        # Numbers are texts there already, with all their digits; bytes are written as \x and hexadecimal digits.
+        return Source(value, raw.schema[f"_raw_{column.name}"].dataType.simpleString(), text)
+    if isinstance(contract.source, PostgresSource) and column.type == "binary":
+        # Bytes are written as \x and hexadecimal digits.
         octets = F.when(value.startswith("\\x"), F.try_to_binary(F.substring(value, 3, 1 << 30), F.lit("hex"))).otherwise(value.cast("binary"))
-        return Source(octets, "binary", None) if column.type == "binary" else Source(value, "string", None)
-    name = column.source_field or column.name
+        return Source(octets, "binary", text)
     if contract.source.format == "csv":
-        return Source(value, "string", None)
-    if is_debezium(contract):
-        return Source(value, "string", exactly(name, widened(column.type)))
-    return Source(value, "string", F.expr(f"from_json(_payload, '`{name}` {widened(column.type)}').`{name}`"))
+        return Source(value, "string", text)
+    record_ = _within_record(column, contract)
+    return Source(value, "string", lambda type_, in_quotes: F.coalesce(record_(type_, in_quotes), text(type_, in_quotes)))  # a text may hold JSON, too
 
 
 def _derive(rows: DataFrame, contract: Contract) -> DataFrame:

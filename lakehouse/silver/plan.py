@@ -2,8 +2,8 @@
 
 An append-only stretch of Bronze is an increment. Whatever its appended files can't give is a rebuild of exactly what it concerns.
 
-A replay moves records from quarantine to Silver in two commits, and a table can go back alone (`RESTORE`). So both tables keep the last replays in their
-notes: where the notes differ, one table lacks what the other knows of, and the Bronze days of these replays are built anew in both.
+A replay or rebuild moves records between quarantine and Silver in two commits, and a table can go back alone (`RESTORE`). So both tables keep the last of
+these in their notes: where the notes differ, one table lacks what the other knows of, and the dates concerned are built anew in both.
 Not here: doing it (`silver.build`).
 """
 
@@ -13,15 +13,17 @@ import json
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
-from lakehouse.engine.metadata import Day, Note, Replay, TableState
+from lakehouse.engine.metadata import Day, Note, Rejudged, TableState
+from lakehouse.silver.dates import event_dates
 from lakehouse.tables import Layer
 
-KEPT = 8  # replays that a note remembers: a table that goes back over more of them is built anew as a whole
+KEPT = 8  # replays and rebuilds that a note remembers: a table that goes back over more of them is built anew as a whole
+MANY = 100  # dates beyond which a note says "all"
 Step = Literal["nothing", "append", "rebuild", "replay"]
 
 
@@ -68,9 +70,10 @@ class Chosen:
 class Plan:
     """One step from Bronze version `after` (None: from nothing) to `until`.
 
-    An append reads the data `files` that Bronze gained. A rebuild concerns the Bronze `days` and the event `dates`; None means all of them.
-    A replay concerns the `chosen` records of the Bronze `days`. `replays`, unless None: those that the tables know of afterwards. `why` is for people.
-    `parents` are the tables that records are judged by, by name (None: as they are when it is carried out); `settles` the layers that follow them by this step.
+    An append reads the data `files` that Bronze gained, of the Bronze `days`. A rebuild concerns all records that belong to the `dates`; None: all there are.
+    A replay concerns the `chosen` records of the Bronze `days`. `done` is how both tables remember it; `rejudged`, unless None, all that they know of
+    afterwards. `why` is for people. `parents` are the tables that records are judged by, by name (None: as they are when it is carried out); `settles` the
+    layers that follow them by this step.
     """
 
     step: Step
@@ -78,11 +81,12 @@ class Plan:
     after: int | None
     until: int
     days: frozenset[Day] | None = None
-    dates: frozenset[date] | None = None
+    dates: frozenset[Day] | None = None
     why: str = ""
     files: tuple[str, ...] = ()
     chosen: Chosen | None = None
-    replays: tuple[Replay, ...] | None = None
+    done: Rejudged | None = None
+    rejudged: tuple[Rejudged, ...] | None = None
     parents: Mapping[str, TableState] | None = None
     settles: frozenset[Layer] = frozenset()
 
@@ -105,46 +109,38 @@ def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan
 
 
 def rebuild_of(contract: Contract, plan: Plan, days: Collection[Day]) -> Plan:
-    """The rebuild that these Bronze days need instead: of their event dates, or of everything where a row's identity has no date."""
+    """The rebuild that these Bronze days need instead: of the dates that their records belong to, or of everything where a row's identity has no date."""
     if contract.event_date is None:
         return replace(plan, step="rebuild", days=None, dates=None, files=())
     return replace(plan, step="rebuild", days=frozenset(days), dates=event_dates(contract, days), files=())
 
 
-def event_dates(contract: Contract, days: Collection[Day]) -> frozenset[date]:
-    """The event dates that records of these Bronze days can have."""
-    reach = range(-contract.lateness_days, 2)
-    return frozenset(day + timedelta(days=n) for day in days if day is not None for n in reach)
+def together(contract: Contract, one: Plan, other: Plan) -> Plan:
+    """One rebuild of all that Silver, or quarantine, or both have yet to take in."""
+    lacking = [p for p in (one, other) if p.step != "nothing"]
+    base, days = replace(lacking[0], why="Silver and quarantine stood at different versions"), [p.days for p in lacking]
+    if None in days:
+        return replace(base, step="rebuild", after=None, days=None, dates=None, files=())
+    return rebuild_of(contract, base, frozenset().union(*(d for d in days if d is not None)))
 
 
-def bronze_days(contract: Contract, dates: Collection[date]) -> frozenset[date]:
-    """The Bronze days that can hold records of these event dates."""
-    reach = range(-1, contract.lateness_days + 1)
-    return frozenset(d + timedelta(days=n) for d in dates for n in reach)
+def remembered(plan: Plan) -> Rejudged:
+    """How the tables will know of a replay or rebuild."""
+    concerned = plan.days if plan.step == "replay" else plan.dates
+    days = None if concerned is None or len(concerned) > MANY else tuple(sorted(concerned, key=str))
+    return Rejudged(uuid.uuid4().hex[:8], days)
 
 
-def among(column: str, days: Collection[Day]) -> str:
-    """SQL: the column is one of these days; None is NULL."""
-    some = ", ".join(f"date'{d}'" for d in sorted(d for d in days if d is not None))
-    parts = [f"{column} in ({some})"] * bool(some) + [f"{column} is null"] * (None in days)
-    return f"({' or '.join(parts)})" if parts else "false"
-
-
-def remembered(plan: Plan, note: Note | None) -> tuple[Replay, ...]:
-    """The replays that are known once this one is done."""
-    done = Replay(uuid.uuid4().hex[:8], tuple(sorted(plan.days or (), key=str)))
-    return (*(note.replays if note else ()), done)[-KEPT:]
-
-
-def known(silver: Note | None, quarantine: Note | None) -> tuple[Replay, ...]:
-    """The replays that either table knows of."""
-    one, other = (note.replays if note else () for note in (silver, quarantine))
-    return tuple(dict.fromkeys((*one, *other)))[-KEPT:]
+def known(silver: Note | None, quarantine: Note | None, *done: Rejudged) -> tuple[Rejudged, ...]:
+    """The replays and rebuilds that either table knows of, and these."""
+    one, other = (note.rejudged if note else () for note in (silver, quarantine))
+    return tuple(dict.fromkeys((*one, *other, *done)))[-KEPT:]
 
 
 def torn(silver: Note | None, quarantine: Note | None) -> frozenset[Day] | None:
-    """The Bronze days of replays that only one of both tables knows of; None when these can't be told any more."""
-    one, other = (set(note.replays) if note else set() for note in (silver, quarantine))
+    """The dates of replays and rebuilds that only one of both tables knows of; None when these are all, or can't be told any more."""
+    one, other = (set(note.rejudged) if note else set() for note in (silver, quarantine))
     if one != other and not one & other and KEPT in (len(one), len(other)):
         return None
-    return frozenset(day for replay in one ^ other for day in replay.days)
+    missing = [rejudged.days for rejudged in one ^ other]
+    return None if None in missing else frozenset(day for days in missing for day in days or ())

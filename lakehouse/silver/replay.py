@@ -10,9 +10,10 @@ from pyspark.sql import functions as F
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.metadata import Day, TableState
 from lakehouse.errors import DataError
+from lakehouse.silver.dates import among
 from lakehouse.silver.parents import Parents, arrived
 from lakehouse.silver.parse import record_hash
-from lakehouse.silver.plan import Again, Chosen, Plan, among
+from lakehouse.silver.plan import Again, Chosen, Plan
 from lakehouse.silver.report import Counts
 
 

@@ -6,10 +6,14 @@ Here is the place for slowly changing dimensions of type 2, when they come. Not 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Contract
+from lakehouse.engine.kept import kept
 
 _FEW = 200_000  # records up to which sorting everything costs less than looking for rivals first
 _MANY = 0.05  # share of records with rivals above which it does, too
@@ -36,26 +40,27 @@ def identity_hash(contract: Contract) -> Column:
     return F.xxhash64(*contract.identity)
 
 
-def winners(rows: DataFrame, total: int, contract: Contract) -> tuple[DataFrame, DataFrame]:
-    """The winners, and the superseded records, of cached rows; `total` is how many they are.
+@contextmanager
+def winners(rows: DataFrame, total: int, contract: Contract) -> Iterator[tuple[DataFrame, DataFrame]]:
+    """The winners, and the superseded records, of rows that are kept; `total` is how many they are.
 
     Few records have rivals. So a narrow count of identity hashes finds them, only they are shuffled and sorted, and the others are written as they come,
     which also keeps files in the order of arrival. A hash collision only sends two rows through the sort that did not need it.
     """
     if total <= _FEW:
-        return _parted(ranked(rows, contract))
+        yield _parted(ranked(rows, contract))
+        return
     hashed = rows.withColumn("_identity", identity_hash(contract))
-    rivals = hashed.groupBy("_identity").count().where("count > 1").select("_identity").persist()
-    crowded = rivals.count()
-    if crowded > _MANY * total:
-        rivals.unpersist()
-        return _parted(ranked(rows, contract))
-    if crowded == 0:
-        return rows, rows.limit(0)
-    alone = hashed.join(F.broadcast(rivals), "_identity", "left_anti").drop("_identity")
-    contested = ranked(hashed.join(F.broadcast(rivals), "_identity", "left_semi").drop("_identity"), contract)
-    won, lost = _parted(contested)
-    return alone.unionByName(won), lost
+    with kept(hashed.groupBy("_identity").count().where("count > 1").select("_identity")) as rivals:
+        crowded = rivals.count()
+        if crowded > _MANY * total:
+            yield _parted(ranked(rows, contract))
+        elif crowded == 0:
+            yield rows, rows.limit(0)
+        else:
+            alone = hashed.join(F.broadcast(rivals), "_identity", "left_anti").drop("_identity")
+            won, lost = _parted(ranked(hashed.join(F.broadcast(rivals), "_identity", "left_semi").drop("_identity"), contract))
+            yield alone.unionByName(won), lost
 
 
 def _parted(rows: DataFrame) -> tuple[DataFrame, DataFrame]:

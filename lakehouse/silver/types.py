@@ -6,23 +6,25 @@ One expression per Spark type family. Not here: what the value must be (`quality
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
+from lakehouse.silver.digits import as_texts, behind_the_point, decimal_size, has_decimals, loses
 
 _NUMBERS = ("tinyint", "smallint", "int", "integer", "bigint", "float", "double", "decimal")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A raw value, its Spark type, and, in JSON, an exact reading of it where its text passes through a double."""
+    """A raw value, its Spark type, and of one that is a text a reading of it as another type: from JSON as it is, or with all its numbers in quotes."""
 
     raw: Column
     type: str
-    exact: Column | None
+    within: Callable[[str, bool], Column]
 
 
 @dataclass(frozen=True)
@@ -67,32 +69,20 @@ def _text(column: ContractColumn, source: Source) -> Typed:
 
 
 def _nested(column: ContractColumn, source: Source) -> Typed:
-    """A list, map or record from its JSON text; a part of another type makes the whole value fail."""
+    """A list, map or record from its JSON text; a part of another type, or a decimal with more digits than its type has, makes the whole value fail."""
     raw = source.raw
     parsed = F.from_json(F.concat(F.lit('{"v":'), raw, F.lit("}")), f"v {column.type}, _corrupt string", {"columnNameOfCorruptRecord": "_corrupt"})
-    return Typed(parsed["v"], raw.isNotNull() & (parsed["_corrupt"].isNotNull() | F.col(column.name).isNull()))
+    failed = parsed["_corrupt"].isNotNull() | F.col(column.name).isNull()
+    if not has_decimals(column.type):
+        return Typed(parsed["v"], raw.isNotNull() & failed)
+    texts = source.within(as_texts(column.type), True)
+    return Typed(source.within(column.type, False), raw.isNotNull() & (failed | loses(column.type, texts)))
 
 
 def _decimal(column: ContractColumn, source: Source) -> Typed:
     """A decimal, unless digits would be lost: money is never rounded in silence."""
-    precision, _ = _precision(column.type)
-    # A JSON number's text has passed through a double, which holds 15 digits; longer ones are read again as wide decimals.
-    raw = source.exact.cast("string") if source.exact is not None and precision > 15 else source.raw
-    value, wide = raw.try_cast(column.type), raw.try_cast(widened(column.type))
-    return Typed(value, source.raw.isNotNull() & (F.col(column.name).isNull() | ~F.coalesce(F.col(column.name) == wide, F.lit(False))))
-
-
-def widened(type_: str) -> str:
-    """The decimal with as many digits before the point and all that are left behind it: what does not fit the type shows in it. Other types as they are."""
-    if not type_.lower().startswith("decimal"):
-        return type_
-    precision, scale = _precision(type_)
-    return f"decimal(38,{38 - (precision - scale)})"
-
-
-def _precision(type_: str) -> tuple[int, int]:
-    found = re.search(r"\((\d+)\s*(?:,\s*(\d+))?\)", type_)
-    return (int(found[1]), int(found[2] or 0)) if found else (10, 0)
+    raw = source.raw
+    return Typed(raw.try_cast(column.type), raw.isNotNull() & (F.col(column.name).isNull() | (behind_the_point(raw) > decimal_size(column.type)[1])))
 
 
 def _date(column: ContractColumn, raw: Column) -> Column:
@@ -123,6 +113,12 @@ def _in_zone(local: Column, column: ContractColumn) -> Column:
     return F.to_utc_timestamp(local, column.timezone) if column.timezone else F.lit(None).cast("timestamp")
 
 
+def _only_numbers_differ(native: str, type_: str) -> bool:
+    """Whether two types of lists or records differ in nothing but numbers, whose values can be held against each other. (Maps can't be compared.)"""
+    plain = [re.sub(rf"\b({'|'.join(_NUMBERS)})\b(\(\d+,\d+\))?", "n", t.lower()) for t in (native, type_)]
+    return plain[0] == plain[1] and "map<" not in plain[0]
+
+
 def _from_native(column: ContractColumn, source: Source, family: str) -> Typed:
     """A value that has a type already. What a cast would change (a fraction cut off, a time of day dropped) is a failure."""
     raw, native = source.raw, source.type
@@ -132,7 +128,7 @@ def _from_native(column: ContractColumn, source: Source, family: str) -> Typed:
         return Typed(_in_zone(raw.cast("timestamp"), column), raw.isNotNull() & F.col(column.name).isNull())
     value = raw.try_cast(column.type)
     failed = raw.isNotNull() & F.col(column.name).isNull()
-    if family in _NUMBERS or family == "date":
+    if family in _NUMBERS or family == "date" or _only_numbers_differ(native, column.type):
         back = F.coalesce(F.col(column.name).try_cast(native) == raw, F.lit(False))
         failed = failed | (raw.isNotNull() & ~back)
     return Typed(value, failed)

@@ -295,6 +295,49 @@ def test_money_keeps_digits_that_a_double_would_lose_and_is_never_rounded(lake: 
     assert [r[1] for r in reasons(lake, contract)] == [["value_type"]] * 2
 
 
+NESTED = "struct<a:array<decimal(10,2)>,m:map<string,array<decimal(38,4)>>,n:int,t:string>"
+
+
+@pytest.mark.parametrize("fmt", ["json", "csv"])
+def test_decimals_in_lists_maps_and_records_keep_every_digit_or_are_refused(lake: Lake, fmt: str) -> None:
+    base = lake.entities(source=replace(lake.entities().source, format=fmt))  # type: ignore[arg-type]
+    contract = replace(base, columns=(*base.columns[:1], Column("prices", NESTED, "object"), Column("total", "decimal(38,4)", "number")), sequence=())
+    long = "1234567890123456789012345678901234.5678"
+    wrong = ('{"a": [1.0, 2.005]}', '{"m": {"x": [1], "y": [2, 0.00001]}}', '{"a": ["1,5"]}', '{"a": [1e-3]}', '{"a": [123456789.10]}', '{"n": 1.5}')
+    values = {
+        "good": ('{"a": [9.90, null, 2, 1.5e1, "3.25"], "m": {"x\\\\": [LONG]}, "n": 5, "t": "say \\"1.005\\", 2.005"}'.replace("LONG", long), long),
+        "text": ('"{\\"a\\": [2.25]}"' if fmt == "json" else '{"a": [2.25]}', "1e3"),
+        **{f"wrong{n}": (text, "1") for n, text in enumerate(wrong)},
+        "total0": ("null" if fmt == "json" else "", f"{long}1"),
+        "total1": ("null" if fmt == "json" else "", "0.00001"),
+        "total2": ("null" if fmt == "json" else "", "1e-5"),
+    }
+    if fmt == "json":
+        lake.put(f"{DAY}/a.json", "".join(f'{{"id": "{id}", "prices": {prices}, "total": {total}}}\n' for id, (prices, total) in values.items()))
+    else:
+        lines = ((id, '"' + prices.replace('"', '""') + '"' if prices else "", total) for id, (prices, total) in values.items())
+        lake.put(f"{DAY}/a.csv", "id,prices,total\n" + "".join(",".join(line) + "\n" for line in lines))
+    lake.sync(contract)
+    cents = [Decimal("9.90"), None, Decimal("2.00"), Decimal("15.00"), Decimal("3.25")]
+    good = ("good", cents, {"x\\": [Decimal(long)]}, 5, 'say "1.005", 2.005', Decimal(long))
+    assert lake.rows(contract.silver, "id", "prices.a", "prices.m", "prices.n", "prices.t", "total") == [
+        good,
+        ("text", [Decimal("2.25")], None, None, None, Decimal(1000)),
+    ]
+    refused = {json.loads(r[0])["id"] if fmt == "json" else r[0].split(",")[0]: r[1] for r in lake.rows(contract.quarantine, "_payload", "_reasons")}
+    assert refused == {**{f"wrong{n}": ["prices_type"] for n in range(len(wrong))}, **{f"total{n}": ["total_type"] for n in range(3)}}
+
+
+def test_decimals_in_lists_of_a_typed_format_are_not_rounded(lake: Lake) -> None:
+    base = lake.entities(source=replace(lake.entities().source, format="parquet"))  # type: ignore[arg-type]
+    contract = replace(base, columns=(*base.columns[:1], Column("prices", "array<decimal(10,2)>", "array")), sequence=())
+    prices = pa.array([[Decimal("1.5000"), None], [Decimal("1.0050")], None], pa.list_(pa.decimal128(20, 4)))
+    parquet(lake.landing / lake.name / DAY / "a.parquet", pa.table({"id": ["a", "b", "c"], "prices": prices}))
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id", "prices") == [("a", [Decimal("1.50"), None]), ("c", None)]
+    assert [r[0] for r in lake.rows(contract.quarantine, "_reasons")] == [["prices_type"]]
+
+
 def test_nested_values_that_do_not_fit_their_type_are_refused(lake: Lake) -> None:
     base = lake.events()
     contract = replace(base, columns=(*base.columns[:-1], Column("tags", "array<int>", "array"), base.columns[-1]))

@@ -20,7 +20,7 @@ from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.model import Column, Contract
 from lakehouse.contracts.recorded import properties
 from lakehouse.engine import metadata
-from lakehouse.errors import ContractChanged, ContractError
+from lakehouse.errors import ContractChanged, ContractError, ContractUnreadable
 from lakehouse.governance.deployed import differences, raise_if_broken
 from lakehouse.settings import PROJECT, settings
 from lakehouse.tables import Table
@@ -151,6 +151,22 @@ def test_a_table_made_before_contracts_were_recorded_is_said_to_be_so(contracts:
     location = Table("silver", "customer").location(settings().warehouse)
     write_deltalake(location, pa.table({"n": [1]}))
     assert planned()["customer"]["state"] == "unrecorded"
+
+
+@pytest.mark.parametrize("layer", ["bronze", "silver"])
+def test_a_record_that_cannot_be_read_stops_everything_but_a_person_who_says_so(contracts: Path, layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = load_contracts(contracts)["customer"]
+    deploy(contract, {1: 2})
+    table = contract.bronze if layer == "bronze" else contract.silver
+    DeltaTable(table.location(settings().warehouse)).alter.set_table_properties({"lakehouse.contract": "{}"}, raise_if_not_exists=False)
+    with pytest.raises(ContractUnreadable, match="lakehouse contract apply customer --breaking"):
+        raise_if_broken(contract, metadata.state(table))
+    for arguments in (["plan", "customer"], ["apply", "customer"]):
+        assert isinstance(run(*arguments).exception, ContractUnreadable)
+    applied: list[Contract] = []
+    monkeypatch.setattr("lakehouse.cli.evolution._apply", applied.extend)
+    assert run("apply", "customer", "--breaking").exit_code == 0
+    assert [c.name for c in applied] == ["customer"]
 
 
 def test_a_pull_request_is_compared_with_a_git_ref_without_any_lake(contracts: Path) -> None:

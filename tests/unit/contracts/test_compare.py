@@ -17,6 +17,7 @@ from lakehouse.contracts.compare import compare
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.model import ChangeFeed, Column, Contract, FileSource, KafkaSource, Maintenance, Parent, PostgresSource, Rule, Upkeep, Volume
 from lakehouse.contracts.recorded import properties, recorded
+from lakehouse.errors import ContractUnreadable
 from lakehouse.settings import PROJECT
 
 COLUMNS = (
@@ -271,7 +272,7 @@ def test_changes_together_are_not_called_milder_than_the_worst_of_them(chosen: s
 @pytest.mark.parametrize("contract", [EVENT, HISTORY, KAFKA, AVRO, POSTGRES, *load_contracts(PROJECT / "contracts").values()], ids=lambda c: c.name)
 def test_a_contract_does_not_differ_from_itself_nor_from_its_record(contract: Contract) -> None:
     record = properties(contract)
-    read = recorded(record, contract.file)
+    read = recorded(contract.silver, record, contract.file)
     assert read is not None
     assert compare(contract, contract) == compare(contract, read) == compare(read, contract) == ()
     assert read == contract
@@ -282,8 +283,14 @@ def test_what_is_recorded_says_version_and_hash_and_another_contract_has_another
     record, other = properties(EVENT), properties(replace(EVENT, lateness_days=3))
     assert record["lakehouse.contract.version"] == "1.0.0"
     assert record["lakehouse.contract.hash"] != other["lakehouse.contract.hash"]
-    assert recorded({}, EVENT.file) is None
-    assert recorded({"lakehouse.contract": '{"name": "of another time"}'}, EVENT.file) is None
+    assert recorded(EVENT.silver, {}, EVENT.file) is None
+
+
+@pytest.mark.parametrize("record", ['{"name": "of another time"}', "{", "[]"])
+def test_a_record_that_cannot_be_read_is_an_error_with_the_next_command(record: str) -> None:
+    with pytest.raises(ContractUnreadable, match=f"What silver.{EVENT.name} records .* can't be read") as error:
+        recorded(EVENT.silver, {"lakehouse.contract": record}, EVENT.file)
+    assert str(error.value).endswith(f"lakehouse contract apply {EVENT.name} --breaking")
 
 
 def test_a_field_that_is_read_under_a_new_name_is_named_where_the_old_column_is_gone() -> None:
