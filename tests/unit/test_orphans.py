@@ -23,6 +23,7 @@ def job() -> None: ...
         (f"{os.getpid()}/x/1.00", True),  # the number was used again
         ("999999999/1.00", True),
     ],
+    ids=["this one", "another of its number", "none"],
 )
 def test_a_run_is_over_when_the_process_that_its_tag_names_is_gone(process: str, ended: bool) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
@@ -33,7 +34,7 @@ def test_a_run_is_over_when_the_process_that_its_tag_names_is_gone(process: str,
         assert found.status == (dg.DagsterRunStatus.FAILURE if ended else dg.DagsterRunStatus.STARTED)
 
 
-@pytest.mark.parametrize(("pid", "ended"), [(os.getpid(), False), (999_999_999, True)])
+@pytest.mark.parametrize(("pid", "ended"), [(os.getpid(), False), (999_999_999, True)], ids=["this one", "none"])
 def test_a_worker_of_the_daemon_is_known_by_the_event_it_logs_first(pid: int, ended: bool) -> None:
     from dagster._core.events import EngineEventData
 
