@@ -6,6 +6,8 @@ SHELL := /bin/sh
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) -c '' 2>/dev/null && command -v $(name))))
 SETUP = @$(if $(PYTHON),,$(error No python3 was found. Install Python 3.11 or newer, or name it: make $@ PYTHON=/path/to/python3.11))"$(PYTHON)" scripts/setup.py
 BIN := .venv/bin
+# A file's tests stay together, with its lake and engine; in the order given, so that the longest files come first.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1|/' | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -23,7 +25,8 @@ demo:  ## set up, build the example lakehouse from nothing, show what is there
 
 test: setup-dev  ## set up, run every check and test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/spark
 
 lint:  ## style, types, layers, SQL style
 	$(BIN)/ruff check .

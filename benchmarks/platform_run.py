@@ -12,6 +12,8 @@ import shutil
 import sys
 import time
 
+import psutil
+
 started = time.perf_counter()
 
 
@@ -71,12 +73,11 @@ def noop_run() -> dict[str, float]:
 
 
 def start_run() -> dict[str, float]:
-    """From no engine to an answered query."""
+    """From the start of this process, without an engine, to an answered query."""
     from lakehouse.engine.session import connect
 
-    before = time.perf_counter()
-    connect().sql("select 1").collect()
-    return {"start_s": time.perf_counter() - before}
+    connect().sql("create database if not exists started").collect()
+    return {"start_s": time.time() - psutil.Process().create_time()}
 
 
 def reset_run() -> dict[str, float]:

@@ -79,7 +79,7 @@ def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[st
         now, pauses = datetime.now(UTC).timestamp(), Pauses.parse(context.cursor)
         asked = [c for c in contracts.values() if c.name not in pauses.paused(now)]
         work = due(asked, concerned)
-        pauses = pauses.after([c.name for c in asked], dict(problem.split(": ", 1) for problem in work.problems), now)
+        pauses = pauses.after([c.name for c in asked], {t.table: (t.why, t.next_step) for t in work.problems}, now)
         if pauses.broken:
             context.log.warning(str(pauses))
         if work.nothing:

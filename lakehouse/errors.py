@@ -8,7 +8,7 @@
     ├── SetupError                 Python, jars, checksums, disk: the installation itself
     ├── EngineError                the Spark application can't be started or reached
     │   └── QueryRefused           SQL that the read-only door does not take
-    ├── StorageError               an object store says no, or can't be reached
+    ├── StorageError               an object store says no, or can't be reached; a disk is full
     ├── SourceError                a source can't be listed or read
     │   └── SourceShrank           a rebuild would replace a partition with less than it holds
     ├── WriteConflict              another run committed first, again and again
@@ -62,7 +62,7 @@ class QueryRefused(EngineError):
 
 
 class StorageError(LakehouseError):
-    """An object store says no, or can't be reached."""
+    """An object store says no, or can't be reached; a disk is full."""
 
 
 class SourceError(LakehouseError):

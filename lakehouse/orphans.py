@@ -6,18 +6,23 @@ Not here: what a run does; the data needs no mending, since an unfinished commit
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import dagster as dg
 import psutil
 
-PROCESS = "lakehouse/process"  # run tag: id and start time of the process that executes it
-SAME_START = 2.0  # seconds
+from lakehouse.engine.state import birth
+
+PROCESS = "lakehouse/process"  # run tag: id and birth of the process that executes it
+_LATER = 2.0  # seconds that a clock may differ by
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def this_process() -> str:
     """The tag's value for a run in this process."""
     own = psutil.Process()
-    return f"{own.pid}/{own.create_time():.2f}"
+    return f"{own.pid}/{birth(own)}"
 
 
 def end_orphans(instance: dg.DagsterInstance) -> list[str]:
@@ -35,23 +40,24 @@ def _gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the run's process is known and has ended. A run whose process is not known (yet) is left alone."""
     tag = run.tags.get(PROCESS)
     if tag:
-        pid, _, started = tag.partition("/")
-        return not _alive(int(pid), float(started), SAME_START)
+        pid, _, born = tag.partition("/")
+        return not _alive(int(pid), lambda process: birth(process) == born)
     for record in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         event = record.get_dagster_event() if record.is_dagster_event else None
         found = event.engine_event_data.metadata.get("pid") if event and event.event_specific_data else None
         if found is not None and str(found.value).isdigit():
             # The worker logs it soon after its start: a process that began later has only inherited the number.
-            return not _alive(int(str(found.value)), record.timestamp, None)
+            return not _alive(int(str(found.value)), partial(_began_before, record.timestamp + _LATER))
     return False
 
 
-def _alive(pid: int, started: float, tolerance: float | None) -> bool:
+def _began_before(time: float, process: psutil.Process) -> bool:
+    return process.create_time() <= time
+
+
+def _alive(pid: int, is_it: Callable[[psutil.Process], bool]) -> bool:
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        began = process.create_time()
+        return process.status() != psutil.STATUS_ZOMBIE and is_it(process)
     except psutil.NoSuchProcess:
         return False
-    return began <= started + SAME_START if tolerance is None else abs(began - started) <= tolerance

@@ -16,11 +16,21 @@ SECONDS = 600  # how long it is left alone then
 
 @dataclass(frozen=True)
 class Broken:
-    """A source that could not be looked at: how often in a row, why, and until when (seconds since the epoch) it is left alone."""
+    """A source that could not be looked at: how often in a row, why, what mends it, and until when (seconds since the epoch) it is left alone."""
 
     failures: int
     why: str
+    next_step: str = ""
     until: float = 0.0
+
+    def paused(self, now: float) -> bool:
+        """Whether it is left alone now: never for longer than a pause, whatever was done to the clock meanwhile."""
+        return now < self.until <= now + SECONDS
+
+    @property
+    def ends(self) -> str:
+        """When it is looked at again, for people."""
+        return f"{datetime.fromtimestamp(self.until, UTC):%H:%M} UTC"
 
 
 @dataclass(frozen=True)
@@ -44,14 +54,14 @@ class Pauses:
 
     def paused(self, now: float) -> frozenset[str]:
         """The sources to leave alone."""
-        return frozenset(name for name, entry in self.broken.items() if now < entry.until)
+        return frozenset(name for name, entry in self.broken.items() if entry.paused(now))
 
-    def after(self, looked_at: Collection[str], problems: Mapping[str, str], now: float) -> Pauses:
-        """What is broken after another look: a source that answers again is forgotten."""
+    def after(self, looked_at: Collection[str], problems: Mapping[str, tuple[str, str]], now: float) -> Pauses:
+        """What is broken after another look (why, and what mends it): a source that answers again is forgotten."""
         kept = {name: entry for name, entry in self.broken.items() if name not in looked_at}
-        for name, why in problems.items():
+        for name, (why, next_step) in problems.items():
             failures = self.broken[name].failures + 1 if name in self.broken else 1
-            kept[name] = Broken(failures, why, now + SECONDS if failures >= FAILURES else 0.0)
+            kept[name] = Broken(failures, why, next_step, now + SECONDS if failures >= FAILURES else 0.0)
         return Pauses(kept)
 
     def __str__(self) -> str:
@@ -59,6 +69,4 @@ class Pauses:
 
 
 def _until(entry: Broken) -> str:
-    if not entry.until:
-        return ""
-    return f" (paused until {datetime.fromtimestamp(entry.until, UTC):%H:%M} UTC, after {entry.failures} failures)"
+    return f" (paused until {entry.ends}, after {entry.failures} failures)" if entry.until else ""

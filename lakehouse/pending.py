@@ -20,6 +20,18 @@ from lakehouse.silver.report import current
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """A source that could not be looked at: why, and what mends it."""
+
+    table: str
+    why: str
+    next_step: str
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.why}"
+
+
+@dataclass(frozen=True)
 class Due:
     """What an incremental pass has to do: tables with something new at the source or in Bronze, and stale marts."""
 
@@ -27,7 +39,7 @@ class Due:
     models: tuple[str, ...]
     days: tuple[date, ...]
     fingerprint: str
-    problems: tuple[str, ...] = ()
+    problems: tuple[Trouble, ...] = ()
 
     @property
     def nothing(self) -> bool:
@@ -38,14 +50,14 @@ class Due:
 def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False, force: bool = False) -> Due:
     """Look at sources and tables, without Spark. `full` and `force` as in `sources.protocol.Source.look`."""
     tables: list[str] = []
-    problems: list[str] = []
+    problems: list[Trouble] = []
     seen: list[object] = []
     days: set[date] = set()
     for contract in contracts:
         try:
             look = pending(contract, full=full, force=force)
         except LakehouseError as error:
-            problems.append(f"{contract.name}: {error.what}")
+            problems.append(Trouble(contract.name, error.what, error.next_step or f"Then: lakehouse sync {contract.name}"))
             continue
         if look.portions or (metadata.state(contract.bronze) is not None and not current(contract)):
             tables.append(contract.name)

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     )
     kafka_options_file: Path | None = Field(default=None, description="File of Kafka client options, such as `sasl.password=…`: TLS and SASL.")
 
+    schema_registries: dict[str, SecretStr] = Field(
+        default={}, description="Who asks the schema registries that contracts name, as JSON: a registry's URL to `user:password`."
+    )
+
     maintenance_hour: int = Field(default=3, ge=0, le=23, description="The quiet hour (UTC) in which the schedule keeps tables in order.")
 
     alert_webhooks: dict[str, SecretStr] = Field(

@@ -1,4 +1,4 @@
-"""What is wrong with the lake now: failed runs, failed checks, data that is too old, sources that can't be read; each with its owners and the next step.
+"""What is wrong with the lake now: failed runs, failed checks, data that is too old, sources that fail or are paused; each with owners and next step.
 
 Read from Dagster's instance, the tables' logs and the sources, without Spark. Not here: what of it is news (`news`).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -21,6 +21,7 @@ from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
 from lakehouse.errors import LakehouseError
 from lakehouse.failures import reasons
+from lakehouse.pauses import Pauses
 from lakehouse.quality.freshness import newest_data
 
 _AT_ONCE = 8
@@ -48,6 +49,7 @@ class Lake:
     instance: dg.DagsterInstance
     graph: dg.AssetGraph
     contracts: Mapping[str, Contract]
+    pauses: Pauses = field(default_factory=Pauses)
 
     def problem(self, key: dg.AssetKey | None, name: str, grade: Grade, title: str, text: str, next_step: str) -> Problem:  # noqa: PLR0913
         """A problem of an asset, told to those whose it is: its contract's people, or those of its domain."""
@@ -65,7 +67,7 @@ class Lake:
             yield self.problem(key, f"run {step}", "error", f"{step} failed", failure.text, failure.next_step)
         yield from self._checks()
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # several that don't answer must not take longer than Dagster waits for a sensor
-            yield from chain.from_iterable(pool.map(self._source, self.contracts.values()))
+            yield from chain.from_iterable(pool.map(lambda c: self._source(c, now), self.contracts.values()))
         for contract in self.contracts.values():
             yield from self._freshness(contract, now)
 
@@ -82,14 +84,23 @@ class Lake:
             next_step = "" if "lakehouse " in text else f"See: lakehouse status {key.asset_key.path[-1]}; the check in the web UI: lakehouse up"
             yield self.problem(key.asset_key, f"check {asset} {key.name}", grade, f"{asset}: check {key.name} {_FAILS[grade]}", text, next_step)
 
-    def _source(self, contract: Contract) -> list[Problem]:
+    def _source(self, contract: Contract, now: datetime) -> list[Problem]:
+        """That it can't be read; of a source that a sensor leaves alone, that and until when, without another look."""
+        paused = self.pauses.broken.get(contract.name)
+        if paused and paused.paused(now.timestamp()):
+            text = f"{paused.why} It failed {paused.failures} times in a row and is looked at again at {paused.ends}."
+            return [self._unread(contract, "is paused", text, paused.next_step)]
         try:
             pending(contract)
         except LakehouseError as error:
-            next_step = error.next_step or f"Then: lakehouse sync {contract.name}"
-            title = f"{contract.name}: its source can't be read"
-            return [self.problem(dg.AssetKey(contract.bronze.key), f"source {contract.name}", "error", title, error.what, next_step)]
+            return [self._unread(contract, "can't be read", error.what, error.next_step or f"Then: lakehouse sync {contract.name}")]
         return []
+
+    def _unread(self, contract: Contract, how: str, text: str, next_step: str) -> Problem:
+        """Paused or not, it is one trouble; another one when something else mends it."""
+        key, title = dg.AssetKey(contract.bronze.key), f"{contract.name}: its source {how}"
+        at_once = "" if f"lakehouse sync {contract.name}" in next_step else f" Once mended, at once: lakehouse sync {contract.name}"
+        return replace(self.problem(key, f"source {contract.name}", "error", title, text, next_step + at_once), kind=next_step)
 
     def _freshness(self, contract: Contract, now: datetime) -> Iterator[Problem]:
         table = metadata.open_table(contract.silver) if contract.freshness else None

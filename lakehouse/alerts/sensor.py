@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorType, SensorInstigatorData
 
 from lakehouse.alerts.channels import Channel, channels
 from lakehouse.alerts.news import from_plain, news, to_plain
 from lakehouse.alerts.problems import Failed, Lake
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import AlertError
+from lakehouse.pauses import Pauses
 from lakehouse.settings import settings
 
 SECONDS = 60
@@ -31,15 +34,16 @@ def alert_sensor(contracts: Mapping[str, Contract], quiet: timedelta = QUIET) ->
         name="alerts",
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells owners about failed runs, failed checks, old data and broken sources: once, and when it is over. Off except the log, unless set.",
+        description="Tells owners about failed runs and checks, old data, broken and paused sources: once, and when it is over. Only the log, unless set.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
-        lake = Lake(context.instance, context.repository_def.asset_graph, contracts)
+        lake = Lake(context.instance, context.repository_def.asset_graph, contracts, _pauses(context.instance))
         now = datetime.now(UTC)
         cursor: dict[str, Any] = json.loads(context.cursor or "{}")
         known = {step: Failed(**failure) for step, failure in cursor.get("failed", {}).items()}
-        failed, looked_until = lake.failures(known, cursor.get("looked_until", (now - _FIRST_LOOK).timestamp()))
+        since = min(cursor.get("looked_until", (now - _FIRST_LOOK).timestamp()), now.timestamp())  # a clock that was set back hides no failure
+        failed, looked_until = lake.failures(known, since)
         present = list(lake.present(failed, now))
         owners = {owner for p in present for owner in p.owners} | {o for c in contracts.values() for o in c.owners}
         before = cursor.get("told", {})
@@ -64,3 +68,10 @@ def alert_sensor(contracts: Mapping[str, Contract], quiet: timedelta = QUIET) ->
         return dg.SensorResult(skip_reason="; ".join([summary, *said]) + ".", cursor=json.dumps(state))
 
     return alerts
+
+
+def _pauses(instance: dg.DagsterInstance) -> Pauses:
+    """The sources that sensors leave alone, whichever sensor it is: their cursors say so."""
+    data = [state.instigator_data for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)]
+    cursors = [d.cursor for d in data if isinstance(d, SensorInstigatorData)]
+    return Pauses(dict(chain.from_iterable(Pauses.parse(cursor).broken.items() for cursor in cursors)))

@@ -63,9 +63,9 @@ def _lag(contract: Contract) -> dict[str, float]:
     """What the source has by now that is not in. A source that does not answer any more is the sensor's to tell: this run is done."""
     try:
         look = pending(contract)
+        waited = look.waited(datetime.now(UTC))
     except SourceError:
         return {}
-    waited = look.waited(datetime.now(UTC))
     return {**{f"lag_{unit}": n for unit, n in asdict(look.amount).items()}, **({"lag_seconds": waited} if waited is not None else {})}
 
 

@@ -29,7 +29,7 @@ COMMANDS = {
     "quarantine": "See which records were refused, and why; put them through again.",
     "backup": "Copy all tables to another folder or bucket, while they are written to; again, only what is new.",
     "engine": "Start, stop and look at the engine: one Spark application that all commands share and start on demand.",
-    "services": "Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.",
+    "services": "Start and stop servers to try things with, on this machine: Kafka, PostgreSQL, and Kafka Connect between them.",
     "doctor": "Say what is wrong with this installation, and the command that mends it.",
 }
 _MODULES = {"up": "services", "down": "services", "services": "servers"}  # where a module has another name than its command

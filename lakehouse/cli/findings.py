@@ -16,6 +16,7 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from lakehouse.cli import supervisor
 from lakehouse.cli.instance import TEMPLATE, dagster_home, prepare
 from lakehouse.cli.output import plural, size
 from lakehouse.cli.services import CODE, DAEMON, SERVICES, WEB
@@ -210,8 +211,8 @@ def _instance() -> Iterator[Finding]:
 def _processes() -> Iterator[Finding]:
     """Files that outlived their process, and a daemon that runs but does not report."""
     home = settings().home
-    alive = [name for name in SERVICES if background.find(home, name)]
-    stale = [name for name in SERVICES if background.pid_file(home, name).exists() and name not in alive]
+    every = (*SERVICES, supervisor.NAME)
+    alive, stale = [name for name in every if background.find(home, name)], supervisor.gone(home, every)
     if stale:
         yield Finding("processes", "problem", f"{', '.join(stale)} ended without `lakehouse down`: killed, or the machine was restarted.", "lakehouse up")
     elif not alive:

@@ -13,7 +13,7 @@ import typer
 from lakehouse.cli.lake import Lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.sync import run_pass, show_problems
-from lakehouse.pending import due
+from lakehouse.pending import Trouble, due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
 _PATIENCE = 30.0  # seconds until what failed is tried again; meanwhile whatever else comes is taken in
@@ -23,7 +23,7 @@ def keep_up(lake: Lake, idle: float) -> None:
     """Take in what comes until nothing has come for `idle` seconds, or Ctrl-C. Exit code 1 when the last pass failed or a source can't be read."""
     from lakehouse.cli.runner import session
 
-    quiet_since, again, passes, failed, problems = time.monotonic(), 0.0, 0, "", tuple[str, ...]()
+    quiet_since, again, passes, failed, problems = time.monotonic(), 0.0, 0, "", tuple[Trouble, ...]()
     with session("sync.log", Clock()) as ready:
         while time.monotonic() - quiet_since < idle:
             began, work = Clock(), due(lake.contracts.values(), lake.marts)

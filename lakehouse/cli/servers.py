@@ -9,10 +9,11 @@ import typer
 
 from lakehouse.cli.output import Clock, err, out, seconds
 from lakehouse.cli.steps import Steps
-from lakehouse.services import background, kafka, postgres
+from lakehouse.services import background, connect, kafka, postgres
 from lakehouse.settings import settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Start and stop servers to try things with: Kafka, PostgreSQL, on this machine.")
+_HELP = "Start and stop servers to try things with, on this machine: Kafka, PostgreSQL, and Kafka Connect between them."
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=_HELP)
 
 
 class Service(StrEnum):
@@ -20,26 +21,29 @@ class Service(StrEnum):
 
     kafka = "kafka"
     postgres = "postgres"
+    connect = "connect"
 
 
-MODULES = {Service.kafka: kafka, Service.postgres: postgres}
+SOURCES = (Service.kafka, Service.postgres)
+MODULES = {Service.kafka: kafka, Service.postgres: postgres, Service.connect: connect}
 Named = Annotated[list[Service] | None, typer.Argument(help="Which. Default: all.", show_default=False)]
 
 
 @app.command(epilog="Example: lakehouse services start kafka")
-def start(names: Named = None) -> None:
-    """Start servers on loopback, on the ports they had before; what they need is fetched the first time."""
-    for name in names or Service:
+def start(names: Annotated[list[Service] | None, typer.Argument(help="Which. Default: kafka and postgres.", show_default=False)] = None) -> None:
+    """Start servers on loopback, on the ports they had before; what they need is fetched the first time. Kafka Connect brings the broker with it."""
+    for name in names or SOURCES:
         clock = Clock()
         with Steps.waiting(f"Starting {name}"):
             MODULES[name].start(settings().home, lambda line: err.print(line, style="dim", markup=False))
-        out.print(f"{name} answers at {MODULES[name].address(settings().home)} ({seconds(clock())}). Contracts reach it by the host `services`.", markup=False)
+        known = " Contracts reach it by the host `services`." if name in SOURCES else ""
+        out.print(f"{name} answers at {MODULES[name].address(settings().home)} ({seconds(clock())}).{known}", markup=False)
 
 
 @app.command(epilog="Example: lakehouse services stop")
 def stop(names: Named = None) -> None:
     """Stop servers. Their data and addresses stay."""
-    stopped = [name for name in names or Service if MODULES[name].stop(settings().home)]
+    stopped = [name for name in names or reversed(Service) if MODULES[name].stop(settings().home)]
     out.print(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
 
 

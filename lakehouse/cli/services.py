@@ -1,12 +1,13 @@
-"""`lakehouse up` and `down`: the engine, and Dagster's three processes. One code server holds the definitions for the web UI and the daemon.
+"""`lakehouse up` and `down`: the engine, Dagster's three processes, and who brings these back. One code server holds the definitions for web UI and daemon.
 
-Not here: processes as such (`background`), Dagster's settings (`instance`).
+Not here: processes as such (`background`), Dagster's settings (`instance`), looking after them (`supervisor`).
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli import supervisor
 from lakehouse.cli.instance import environment, prepare
 from lakehouse.cli.lake import read_lake
 from lakehouse.cli.output import Clock, err, open_log, others_to, out, seconds
@@ -30,7 +32,7 @@ from lakehouse.settings import PROJECT, Settings, settings
 
 app = typer.Typer(add_completion=False)
 CODE, WEB, DAEMON = "dagster-code", "dagster-webserver", "dagster-daemon"
-SERVICES = (CODE, WEB, DAEMON)  # without the follower: only lakes with streams have one
+SERVICES = (CODE, WEB, DAEMON, FOLLOWER)  # only lakes with streams have the last
 DEFAULT_PORT = 3000
 PATIENCE = 180.0  # seconds until a process must answer; a minute is normal on a busy machine
 _AGAIN = "lakehouse up --restart"
@@ -43,7 +45,7 @@ def up(
 ) -> None:
     """Start the engine, Dagster's web UI and its daemon with the sensors on: new files flow to Gold by themselves.
 
-    Safe to repeat: what runs is left alone, what was killed is started again, and changed contracts or models are loaded.
+    What is killed comes back by itself. Safe to repeat: what runs is left alone, and changed contracts or models are loaded.
     """
     clock = Clock()
     chosen = settings()
@@ -57,6 +59,7 @@ def up(
             engine = pool.submit(launcher.ensure_engine)
             web = _start_all(chosen, port)
             _keep_up(chosen, streams)
+            _supervise(chosen)
             with Steps.waiting("Waiting for the engine"):
                 engine.result()
     out.print(f"Dagster is at {web.url} (sensors on); the engine runs. {seconds(clock())}.")
@@ -87,7 +90,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         (code_port,) = [code.port] if code and code.port and not process.accepts(code.port) else process.free_ports(1)
         code = _launch(chosen, CODE, _code_command(code_port), code_port, stamp)
     with Steps.waiting("Loading the definitions"):
-        background.await_ready(chosen.home, code, lambda: process.accepts(code.port or 0), PATIENCE, _AGAIN)
+        background.await_start(chosen.home, code, lambda: process.accepts(code.port or 0), PATIENCE, _AGAIN)
     workspace = _workspace(chosen.home, code.port or 0)
     daemon = find(chosen.home, DAEMON)
     if daemon is None or daemon.stamp != str(code.port):
@@ -100,7 +103,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         command = _script("dagster-webserver", "-h", process.LOOPBACK, "-p", str(web_port), "-w", str(workspace))
         web = _launch(chosen, WEB, command, web_port, str(code.port))
     with Steps.waiting("Opening the web UI"):
-        background.await_ready(chosen.home, web, lambda: _answers(web), PATIENCE, _AGAIN)
+        background.await_start(chosen.home, web, lambda: background.answers(web, "/server_info"), PATIENCE, _AGAIN)
     return web
 
 
@@ -112,6 +115,15 @@ def _keep_up(chosen: Settings, streams: list[str]) -> None:
     background.stop(chosen.home, FOLLOWER)
     if streams:
         _launch(chosen, FOLLOWER, [sys.executable, "-m", "lakehouse", "sync", *streams, "--follow", "inf"], None, stamp)
+
+
+def _supervise(chosen: Settings) -> None:
+    """The process that repeats this `up` when one of the others is gone; a new one each time, since it hands on its environment."""
+    running = find(chosen.home, supervisor.NAME)
+    if running is not None and running.pid == os.getppid():
+        return  # it is he who asks
+    background.stop(chosen.home, supervisor.NAME)
+    _launch(chosen, supervisor.NAME, [sys.executable, "-m", "lakehouse.cli.supervisor", *SERVICES], None, "")
 
 
 def _launch(chosen: Settings, name: str, command: list[str], port: int | None, stamp: str) -> Running:
@@ -157,17 +169,6 @@ def _free(port: int) -> bool:
         return True
 
 
-def _answers(web: Running) -> bool:
-    from urllib.error import URLError
-    from urllib.request import ProxyHandler, build_opener
-
-    try:
-        with build_opener(ProxyHandler({})).open(f"{web.url}/server_info", timeout=5) as answer:  # loopback: never through a proxy
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
-
-
 def _end_orphans() -> None:
     """The code server was not running, or is being replaced: runs whose process is gone are over, and must not hold their tables."""
     from lakehouse.cli.instance import open_instance
@@ -177,8 +178,8 @@ def _end_orphans() -> None:
 
 
 def _stop_all(home: Path) -> list[str]:
-    """Those who ask first, the code server last; returns what ran."""
-    stopped = [(name, background.stop(home, name)) for name in (FOLLOWER, DAEMON, WEB, CODE)]
+    """Who would bring them back first, then those who ask, the code server last; returns what ran."""
+    stopped = [(name, background.stop(home, name)) for name in (supervisor.NAME, FOLLOWER, DAEMON, WEB, CODE)]
     runs = dict(stopped)[CODE]
     if runs > 0:
         err.print("A run was going: it was ended, and its unfinished commits leave no trace.")

@@ -15,9 +15,10 @@ import typer
 from rich.markup import escape
 
 from lakehouse.bronze.ingest import pending
+from lakehouse.cli import supervisor
 from lakehouse.cli.lake import Lake, read_lake
 from lakehouse.cli.output import age, err, grid, out, plural, show, size, span
-from lakehouse.cli.services import DAEMON, WEB
+from lakehouse.cli.services import CODE, DAEMON, WEB
 from lakehouse.cli.watch import watch
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import launcher, metadata
@@ -190,11 +191,13 @@ def _marts(lake: Lake) -> Iterator[Found]:
 def _services() -> dict[str, str]:
     """The engine and Dagster, as they are now."""
     home = settings().home
-    web, daemon = find(home, WEB), find(home, DAEMON)
+    web, daemon, code = find(home, WEB), find(home, DAEMON), find(home, CODE)
+    back = "gone, and about to be brought back" if find(home, supervisor.NAME) else ""
+    sensors = "running, sensors on" if code else f"running, without its code server, which is {back or 'stopped (lakehouse up)'}"
     return {
         "engine": launcher.engine_status().state,
-        "web UI": web.url if web else "stopped (lakehouse up)",
-        "daemon": "running, sensors on" if daemon else "stopped (lakehouse up); new files wait for: lakehouse sync",
+        "web UI": web.url if web else back or "stopped (lakehouse up)",
+        "daemon": sensors if daemon else back or "stopped (lakehouse up); new files wait for: lakehouse sync",
     }
 
 

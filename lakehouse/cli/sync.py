@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,7 @@ import typer
 from lakehouse.cli.lake import Lake, read_lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.summary import Before, show_checks, show_summary
-from lakehouse.pending import Due, due
+from lakehouse.pending import Due, Trouble, due
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Passed:
     """What the passes of a sync did together."""
 
     runs: list[Outcome] = field(default_factory=list)
-    problems: tuple[str, ...] = ()
+    problems: tuple[Trouble, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -112,10 +112,11 @@ def _nothing(lake: Lake, work: Due, clock: Clock) -> None:
     out.print(f"Nothing is new: {plural(len(lake.contracts), 'table')} and {plural(marts, 'mart')} are current ({seconds(clock())}).")
 
 
-def show_problems(problems: tuple[str, ...]) -> None:
-    """Sources that could not be looked at."""
+def show_problems(problems: Iterable[Trouble]) -> None:
+    """Sources that could not be looked at, and what mends them."""
     for problem in problems:
-        err.print(problem, style="red", markup=False)
+        err.print(str(problem), style="red", markup=False)
+        err.print(f"  {problem.next_step}", markup=False)
 
 
 def conclude(passed: Passed, clock: Clock) -> int:

@@ -47,7 +47,8 @@ def drawn(now: Seen, before: Seen) -> Grid:
     table = grid("table", "rows", "rows/s", "lag", "latency", "refused", right=("rows", "rows/s", "latency", "refused"))
     rows = {(f.layer, f.table): f.rows for f in before.tables}
     layer = ""
-    for f in now.tables:
+    # What is refused stands beside Silver: quarantine's own line says more only when something is amiss, and a terminal has few lines.
+    for f in (f for f in now.tables if f.layer != "quarantine" or f.lag or f.problem):
         if layer and f.layer != layer:
             table.add_section()
         layer = f.layer

@@ -16,8 +16,8 @@ from lakehouse.contracts.model import ChangeFeed, Contract, FileSource, KafkaSou
 from lakehouse.contracts.spark_schema import silver_fields
 
 # How much and how often is read: nothing that a row could show.
-_WORKINGS = ("lookback_days", "max_files", "max_bytes", "max_records", "parallel", "overlap", "interval", "brokers", "host", "port")
-_FORMS = ("format", "delimiter", "quote", "escape", "null_value", "multi_line")  # how what Bronze holds is read
+_WORKINGS = ("lookback_days", "max_files", "max_bytes", "max_records", "parallel", "overlap", "interval", "brokers", "host", "port", "registry")
+_FORMS = ("format", "delimiter", "quote", "escape", "null_value", "multi_line", "avro_schema")  # how what Bronze holds is read
 
 
 def compare(old: Contract, new: Contract) -> tuple[Change, ...]:

@@ -65,9 +65,10 @@ def _check_kind(root: Node, properties: ContractProperties) -> None:
     if properties.scd.type == 2 and properties.changeFeed is None and not event:
         _holder(root, "scd").wrong("type 2 keeps the changes that a feed tells: it needs the property changeFeed", "value", "type")
     if properties.changeFeed is not None and properties.changeFeed.form == "debezium":
-        forms = {s.text("format") for s in root.items("servers")}
-        if "json" not in forms:
-            _holder(root, "changeFeed").wrong("Debezium's envelope is read as JSON: the server's format must be json", "value", "form")
+        forms = {(s.text("type") == "kafka", s.text("format") or "json") for s in root.items("servers")}
+        if not forms & {(True, "json"), (True, "avro"), (False, "json")}:
+            told = "Debezium's envelope is read as JSON, from Kafka also as Avro: the server's format must be json, or there avro"
+            _holder(root, "changeFeed").wrong(told, "value", "form")
 
 
 def _control(columns: dict[str, Column], sequence: tuple[str, ...], delete_when: str | None) -> tuple[str, ...]:

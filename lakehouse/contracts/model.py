@@ -88,7 +88,7 @@ class FileSource:
 
     `path` is absolute or a URL, or relative to the `landing` setting. `pattern` is a glob below it; `date_pattern` a regular expression
     with one group (YYYY-MM-DD) or three (year, month, day) searched in the path below `path`; None: the day of the file's modification time, UTC.
-    `lookback_days`: how long files of a past day may still arrive or change, counted back from the newest day that Bronze holds.
+    `lookback_days`: how long files of a past day may still arrive or change, counted back from the newest day that Bronze holds, or today.
     """
 
     path: str
@@ -115,19 +115,21 @@ class KafkaSource:
     """Records of Kafka topics: one `topic`, or all whose names match `topic_pattern` (a regular expression) as a whole.
 
     `brokers` is a list `host:port,…`, or `services` for those that the settings or `lakehouse services` name.
-    `max_records`: most records of one commit.
+    `max_records`: most records of one commit. Avro records name their schema by its id in a `registry` (URL), or all have one, `avro_schema` (its JSON).
     """
 
     brokers: str
-    format: Literal["json"] = "json"
+    format: Literal["json", "avro"] = "json"
     topic: str | None = None
     topic_pattern: str | None = None
     max_records: int = 2_000_000
+    registry: str | None = None
+    avro_schema: str | None = None
 
     @property
     def is_text(self) -> bool:
-        """Whether Bronze keeps raw records (`_payload`) rather than columns."""
-        return self.format == "json"
+        """Bronze keeps raw records (`_payload`); Avro's are read as the JSON texts that they stand for."""
+        return True
 
 
 @dataclass(frozen=True)

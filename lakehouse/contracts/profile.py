@@ -58,6 +58,8 @@ class KafkaOptions(_Part):
     topic: StrictStr | None = Field(default=None, min_length=1, description="The topic.")
     topicPattern: StrictStr | None = Field(default=None, min_length=1, description="Regular expression that the names of all topics of this table match.")
     maxRecords: StrictInt = Field(default=2_000_000, ge=1, description="Most records that one commit takes.")
+    registry: StrictStr | None = Field(default=None, description="Avro: URL of the registry that has the schemas by whose ids the records begin.")
+    avroSchema: dict[str, Any] | None = Field(default=None, description="Avro: the schema of records that begin with no id.")
 
 
 class PostgresOptions(_Part):

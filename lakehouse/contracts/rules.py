@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lakehouse.contracts.expressions import columns_of
-from lakehouse.contracts.model import Column, Contract, Disposition
+from lakehouse.contracts.model import Column, Contract, Disposition, KafkaSource
 from lakehouse.contracts.spark_types import family
 
 ImpliedRule = tuple[str, str, Disposition]
@@ -40,7 +40,7 @@ def refusing(contract: Contract) -> set[str]:
 def implied_names(columns: tuple[Column, ...]) -> set[str]:
     """The names that no rule of a contract's own may take."""
     names = {"malformed", "invalid_utf8", "duplicate_field", "field_case", "late", "future", "source_date_out_of_range"}
-    names |= {name for name, _, _ in ENVELOPE}
+    names |= {name for name, _, _ in (*AVRO, *ENVELOPE)}
     return names | {f"{c.name}_{end}" for c in columns for end in ("required", "type", "in_set", "pattern", "in_range", "length", "not_nan", "known")}
 
 
@@ -49,6 +49,7 @@ def _of_format(contract: Contract) -> list[ImpliedRule]:
         return []
     form = contract.source.format.upper()
     return [
+        *(AVRO if isinstance(contract.source, KafkaSource) and contract.source.registry else ()),
         ("malformed", f"the record is no {form} record", "quarantine"),
         ("invalid_utf8", "the record is not UTF-8", "quarantine"),
         ("duplicate_field", "the record names a field twice", "quarantine"),
@@ -56,6 +57,10 @@ def _of_format(contract: Contract) -> list[ImpliedRule]:
     ]
 
 
+AVRO: tuple[ImpliedRule, ...] = (
+    ("unframed", "the record does not begin with a zero byte and the four of its schema's id", "quarantine"),
+    ("unknown_schema", "the registry has no schema of the record's id, or none that can be read here", "quarantine"),
+)
 ENVELOPE: tuple[ImpliedRule, ...] = (
     ("empty_message", "the record is empty: what Kafka keeps of a deleted key when it compacts a topic", "drop"),
     ("unknown_operation", "the operation is c, r, u or d, with the row that it needs", "quarantine"),

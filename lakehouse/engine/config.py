@@ -51,6 +51,10 @@ _PORTABLE = (
     "-Djava.net.preferIPv4Stack=true",
     "-Duser.timezone=UTC",
     "-Dfile.encoding=UTF-8",
+    # Memory is taken for as much as an Avro record claims to hold, before that is read: one broken record could end the engine.
+    "-Dorg.apache.avro.limits.string.maxLength=134217728",
+    "-Dorg.apache.avro.limits.bytes.maxLength=134217728",
+    "-Dorg.apache.avro.limits.collectionItems.maxLength=16777216",
 )
 
 

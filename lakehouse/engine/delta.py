@@ -18,11 +18,12 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import APP, Note, TableState
 from lakehouse.engine.shape import Shape, alterations, creation
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, StorageError
 from lakehouse.settings import settings
 from lakehouse.storage import filesystem
 from lakehouse.tables import Field, Table, literal
 
+_NO_ROOM = ("No space left on device", "File too large", "Disk quota exceeded")  # ENOSPC, EFBIG, EDQUOT, as Java tells them
 _TXN = "spark.databricks.delta.write"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
@@ -142,6 +143,8 @@ class Commit:
             told = f"{type(error).__name__}{error}"
             if metadata.last_run(self.planned.table) != self.note.run and ("Concurrent" in told or "DELTA_METADATA_CHANGED" in told):
                 raise Overtaken from error
+            if any(sign in told for sign in _NO_ROOM):
+                raise _full(self.planned) from error
             raise
 
     def _version(self) -> int:
@@ -150,6 +153,14 @@ class Commit:
         if now is None or now.note != self.note:
             raise Overtaken
         return now.version
+
+
+def _full(planned: TableState) -> StorageError:
+    return StorageError(
+        f"There is no room left to write {planned.table} to {settings().warehouse}.",
+        state=f"Nothing of this write is in the table: it is as before, at version {planned.version}.",
+        next_step="Free room (what could be removed says: lakehouse maintain --dry-run), then run: lakehouse sync",
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ import psutil
 from lakehouse.engine import aot, process
 from lakehouse.engine.config import EngineConfig, engine_config, metastore_folder, versions
 from lakehouse.engine.jars import ensure_jars, ensure_s3_jars
-from lakehouse.engine.state import EngineState, clear_state, living, read_state, write_state
+from lakehouse.engine.state import EngineState, birth, clear_state, living, read_state, write_state
 from lakehouse.errors import EngineError
 from lakehouse.settings import Settings, settings
 from lakehouse.storage import check
@@ -110,7 +111,7 @@ def engine_status() -> EngineStatus:
         endpoints=_endpoints(state),
         heap=state.heap,
         memory_bytes=found.memory_info().rss,
-        uptime_seconds=time.time() - state.pid_started,
+        uptime_seconds=time.time() - found.create_time(),
         versions=state.versions,
         aot_cache=aot.in_use(found, state.aot_cache),
         current=state.fingerprint == config.fingerprint(),
@@ -156,7 +157,8 @@ def start_process(
     for attempt in range(1, STARTS + 1):
         connect_port, thrift_port = ports or process.free_ports(2)
         started = process.spawn(config, connect_port, thrift_port, java_flags)
-        state = EngineState("starting", started.pid, started.create_time(), connect_port, thrift_port, config.fingerprint(), config.heap, versions(), aot_cache)
+        threading.Thread(target=_import_client, daemon=True).start()
+        state = EngineState("starting", started.pid, birth(started), connect_port, thrift_port, config.fingerprint(), config.heap, versions(), aot_cache)
         write_state(config.home, state)
         if _wait_for_doors(config, state, time.monotonic() + timeout):
             return state
@@ -164,6 +166,11 @@ def start_process(
             break
     clear_state(config.home)
     raise _failed(config, "The engine ended while it was starting.")
+
+
+def _import_client() -> None:
+    """PySpark's client takes a second to import: here while the engine starts, and not after it."""
+    import pyspark.sql.connect.session  # noqa: F401
 
 
 def _start_or_adopt(chosen: Settings, config: EngineConfig, ports: tuple[int, int] | None = None) -> EngineState:

@@ -13,11 +13,10 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 import psutil
 
-from lakehouse.engine.state import SAME_START
+from lakehouse.engine.state import birth, boot
 from lakehouse.errors import EngineError
 from lakehouse.storage.swap import Changed, Seen, look, swap
 
@@ -28,28 +27,27 @@ _POLL = 0.5
 
 def _machine() -> str:
     """This machine since it was started; containers on it differ by their host name."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return f"{socket.gethostname()}/{boot.read_text('ascii').strip() if boot.exists() else uuid.getnode()}"
+    return f"{socket.gethostname()}/{boot() or uuid.getnode()}"
 
 
-def _began(pid: int) -> float:
-    """When a process began, in seconds since the epoch; 0 when there is none."""
+def _began(pid: int) -> str:
+    """A process's birth; empty when there is none."""
     try:
         found = psutil.Process(pid)
-        return 0.0 if found.status() == psutil.STATUS_ZOMBIE else found.create_time()
+        return "" if found.status() == psutil.STATUS_ZOMBIE else birth(found)
     except psutil.NoSuchProcess:
-        return 0.0
+        return ""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """An engine: its id, machine, home, and its process with the time it began. Until there is one, that is its keeper."""
+    """An engine: its id, machine, home, and its process with its birth. Until there is one, that is its keeper."""
 
     home: str
     engine: str = field(default_factory=lambda: uuid.uuid4().hex)
     machine: str = field(default_factory=_machine)
     pid: int = field(default_factory=os.getpid)
-    began: float = field(default_factory=lambda: _began(os.getpid()))
+    began: str = field(default_factory=lambda: _began(os.getpid()))
 
     def with_process(self, pid: int) -> Owner:
         """The same with its process."""
@@ -58,7 +56,7 @@ class Owner:
     @property
     def seen(self) -> bool | None:
         """Whether its process lives; None when it is on another machine."""
-        return abs(_began(self.pid) - self.began) <= SAME_START if self.machine == _machine() else None
+        return _began(self.pid) == self.began if self.machine == _machine() else None
 
     def __str__(self) -> str:
         return f"the engine of {self.home} on {self.machine.partition('/')[0]} (process {self.pid})"
@@ -152,7 +150,7 @@ def _owner(seen: Seen) -> Owner | None:
     """None for one that was released, or that nobody can understand: the latter is taken over like one that is silent."""
     try:
         said = json.loads(seen.content)
-        return Owner(str(said["home"]), str(said["engine"]), str(said["machine"]), int(said["pid"]), float(said["began"]))
+        return Owner(str(said["home"]), str(said["engine"]), str(said["machine"]), int(said["pid"]), str(said["began"]))
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,14 +116,18 @@ def reap(patience: float) -> None:
 
 
 def gone(process: psutil.Process, patience: float) -> bool:
-    """Wait up to `patience` seconds for its end. Reaps it where it is a child of ours."""
+    """Wait up to `patience` seconds for its end. Reaps it where it is a child of ours; one that its own parent has not reaped has ended, too."""
     for child in _CHILDREN:
         if child.pid == process.pid:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(patience)
             return child.returncode is not None
-    _, alive = psutil.wait_procs([process], timeout=patience)
-    return not alive or process.status() == psutil.STATUS_ZOMBIE
+    deadline = time.monotonic() + patience
+    while psutil.wait_procs([process], timeout=0)[1] and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def ended(process: psutil.Process) -> bool:

@@ -13,7 +13,20 @@ from typing import Literal
 
 import psutil
 
-SAME_START = 1.0  # seconds; a process id is not used again that fast
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot() -> str:
+    """This start of this machine; empty where the system has no name for it."""
+    return _BOOT.read_text("ascii").strip() if _BOOT.exists() else ""
+
+
+def birth(process: psutil.Process) -> str:
+    """What tells a process from another one that had its number: the start of the machine, and how many seconds after it the process began.
+
+    Not a time since 1970: when the machine's clock is set, those of all processes move with it.
+    """
+    return f"{boot()}/{process.create_time() - psutil.boot_time():.2f}"
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class EngineState:
 
     phase: Literal["starting", "running"]
     pid: int
-    pid_started: float  # seconds since the epoch, as the operating system tells it
+    birth: str
     connect_port: int
     thrift_port: int
     fingerprint: str
@@ -59,12 +72,12 @@ def clear_state(home: Path) -> None:
 
 
 def living(state: EngineState | None) -> psutil.Process | None:
-    """The engine's process, unless it has ended: the same id with another start time is somebody else's process."""
+    """The engine's process, unless it has ended: the same id with another birth is somebody else's process."""
     if state is None:
         return None
     try:
         process = psutil.Process(state.pid)
-        if process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - state.pid_started) > SAME_START:
+        if process.status() == psutil.STATUS_ZOMBIE or birth(process) != state.birth:
             return None
     except psutil.NoSuchProcess:
         return None

@@ -13,12 +13,12 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, Disposition
-from lakehouse.contracts.rules import ENVELOPE, known
+from lakehouse.contracts.rules import AVRO, ENVELOPE, known
 
 UNREADABLE = ("malformed", "invalid_utf8", "duplicate_field", "field_case", "source_date_out_of_range", "late", "future")
 
 REFUSING = ("quarantine", "drop", "hold")
-_UNREAD = ("malformed", "empty_message", "unknown_operation")
+_UNREAD = ("malformed", "unframed", "unknown_schema", "empty_message", "unknown_operation")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def dispositions(contract: Contract) -> dict[str, Disposition]:
     types: dict[str, Disposition] = {f"{c.name}_type": "fail" if c.on_fail == "fail" else "quarantine" for c in contract.columns}
     placed = (*contract.identity, *(contract.sequence if contract.feed else ()))
     keys: dict[str, Disposition] = {f"{c}_required": "quarantine" for c in placed}
-    envelope: dict[str, Disposition] = {name: on_fail for name, _, on_fail in ENVELOPE}
+    envelope: dict[str, Disposition] = {name: on_fail for name, _, on_fail in (*AVRO, *ENVELOPE)}
     waiting: dict[str, Disposition] = {known(c): "hold" for c, _ in contract.waiting_columns}
     return {**implied, **types, **keys, **always, **envelope, **waiting, **{r.name: r.on_fail for r in contract.rules}}
 

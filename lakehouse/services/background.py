@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 
 from lakehouse.engine import process
+from lakehouse.engine.state import birth
 from lakehouse.errors import LakehouseError
 
-SAME_START = 1.0  # seconds; a process id is not used again that fast
 PATIENCE = 20.0
 _POLL = 0.1
 KEPT_BYTES = 10_000_000
@@ -30,7 +30,7 @@ class Running:
 
     name: str
     pid: int
-    started: float  # seconds since the epoch, as the operating system tells it
+    birth: str
     port: int | None
     stamp: str  # what it was started for; another stamp means that it must be started again
 
@@ -54,12 +54,12 @@ def recorded(home: Path, name: str) -> Running | None:
 
 
 def living(running: Running | None) -> psutil.Process | None:
-    """Its process, unless it has ended: the same id with another start time is somebody else's."""
+    """Its process, unless it has ended: the same id with another birth is somebody else's."""
     if running is None:
         return None
     try:
         found = psutil.Process(running.pid)
-        if found.status() == psutil.STATUS_ZOMBIE or abs(found.create_time() - running.started) > SAME_START:
+        if found.status() == psutil.STATUS_ZOMBIE or birth(found) != running.birth:
             return None
     except psutil.NoSuchProcess:
         return None
@@ -82,7 +82,7 @@ def start(home: Path, name: str, command: Sequence[str], *, port: int | None, st
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=home, env={**os.environ, **environment}, start_new_session=True
         )
-    running = Running(name, child.pid, psutil.Process(child.pid).create_time(), port, stamp)
+    running = Running(name, child.pid, birth(psutil.Process(child.pid)), port, stamp)
     file = pid_file(home, name)
     file.parent.mkdir(parents=True, exist_ok=True)
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
@@ -91,7 +91,19 @@ def start(home: Path, name: str, command: Sequence[str], *, port: int | None, st
     return running
 
 
-def await_ready(home: Path, running: Running, ready: Callable[[], bool], patience: float, again: str) -> None:
+def answers(running: Running, path: str) -> bool:
+    """Whether a page of its can be had now."""
+    from urllib.error import URLError
+    from urllib.request import ProxyHandler, build_opener
+
+    try:
+        with build_opener(ProxyHandler({})).open(f"{running.url}{path}", timeout=5) as answer:  # loopback: never through a proxy
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+def await_start(home: Path, running: Running, ready: Callable[[], bool], patience: float, again: str) -> None:
     """Until it is ready. Raises `LakehouseError` with the end of its log, and the command to try `again`, when it ends, or takes too many seconds."""
     deadline = time.monotonic() + patience
     while not ready():

@@ -55,7 +55,7 @@ def address(home: Path) -> Address:
             state="Nothing was read or written.",
             next_step="Start one: lakehouse services start postgres. Or name your own server in the contract.",
         )
-    return Address(process.LOOPBACK, port, USER, _passfile(home))
+    return Address(process.LOOPBACK, port, USER, passfile(home))
 
 
 def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
@@ -77,10 +77,11 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
         if progress:
             progress("making a PostgreSQL cluster")
         _make(home, programs, port)
-    options = ["-c", f"listen_addresses={process.LOOPBACK}", "-c", "unix_socket_directories=", "-p", str(port)]
+    said = f"listen_addresses={process.LOOPBACK}", "unix_socket_directories=", "wal_level=logical"  # the last lets Debezium read its log
+    options = [*[word for setting in said for word in ("-c", setting)], "-p", str(port)]
     running = background.start(home, NAME, [*_as_account(), str(programs / "postgres"), "-D", str(_folder(home) / "data"), *options],
                                port=port, stamp="", environment={})  # fmt: skip
-    background.await_ready(home, running, lambda: _answers(home), PATIENCE, "lakehouse services start postgres")
+    background.await_start(home, running, lambda: _answers(home), PATIENCE, "lakehouse services start postgres")
     return running
 
 
@@ -128,14 +129,15 @@ def _folder(home: Path) -> Path:
     return Path(account.pw_dir) / f"lakehouse-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
 
 
-def _passfile(home: Path) -> Path:
+def passfile(home: Path) -> Path:
+    """The file with its password (libpq's `passfile`), which only the owner reads."""
     return home / "services" / NAME / "pgpass"
 
 
 def _port(home: Path) -> int | None:
     """The port it was made for, which its password file names."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(_passfile(home).read_text("utf-8").split(":")[1])
+        return int(passfile(home).read_text("utf-8").split(":")[1])
     return None
 
 
@@ -155,7 +157,7 @@ def _make(home: Path, programs: Path, port: int) -> None:
     told.unlink()
     if done.returncode:
         raise LakehouseError(f"The PostgreSQL cluster could not be made: {done.stderr.strip()[-500:]}", next_step=f"Look at {folder}, then try again.")
-    file = _passfile(home)
+    file = passfile(home)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(f"{process.LOOPBACK}:{port}:*:{USER}:{password}\n", "utf-8")

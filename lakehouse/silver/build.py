@@ -31,6 +31,7 @@ from lakehouse.governance.deployed import raise_if_broken
 from lakehouse.quality import quarantine
 from lakehouse.quality.rules import judge
 from lakehouse.silver import history, parents, replay, report
+from lakehouse.silver.avro import decoded, is_avro
 from lakehouse.silver.changes import DELETED
 from lakehouse.silver.dates import among, belonging, bronze_days, judged_by, placed, placed_by
 from lakehouse.silver.drift import Drift
@@ -282,7 +283,7 @@ def _drift(spark: SparkSession, contract: Contract, plan: Plan, targets: tuple[T
     silver = next((t for t in targets if t.table == contract.silver), None)
     looks = silver is not None and plan.step == "append" and counts.drift.absent
     filled = metadata.filled_shares(contract.silver, silver.version) if silver is not None and looks else {}
-    return counts.drift.explained(lambda: _bronze(spark, contract, plan), contract, filled)
+    return counts.drift.explained(lambda: _readable(contract, _bronze(spark, contract, plan)), contract, filled)
 
 
 def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
@@ -304,7 +305,12 @@ def _parsed(contract: Contract, bronze: DataFrame) -> DataFrame:
     headers: list[str] = []
     if contract.source.format == "csv":
         headers = [row[0] for row in bronze.select("_header").distinct().collect()]  # a handful: one for each layout of the files
-    return parse(bronze, contract, headers)
+    return parse(_readable(contract, bronze), contract, headers)
+
+
+def _readable(contract: Contract, bronze: DataFrame) -> DataFrame:
+    """Bronze rows whose `_payload` is text."""
+    return decoded(bronze, contract) if is_avro(contract) else bronze
 
 
 def _judged(spark: SparkSession, contract: Contract, bronze: DataFrame, known_rows: parents.Parents) -> DataFrame:

@@ -7,6 +7,13 @@ Debezium's envelope: https://debezium.io/documentation/reference/stable/connecto
 
 from __future__ import annotations
 
+import hashlib
+import json
+import uuid
+from base64 import b64encode
+from functools import reduce
+from operator import or_
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -15,7 +22,20 @@ from lakehouse.contracts.model import Contract
 DELETED = ("is_deleted",)
 PLACES = ("_source_time", "_source_date", "_source_position")  # of a record's origin, what can tell its place in the order
 _MAP = "map<string,string>"
-_UNAVAILABLE = "__debezium_unavailable_value"
+_LEFT_OUT = "__debezium_unavailable_value"
+_UNAVAILABLE = (  # how a text, a binary (as base64, as hexadecimal digits), a list of texts, of numbers, of UUIDs, and a map say that they were left out
+    _LEFT_OUT,
+    b64encode(_LEFT_OUT.encode()).decode(),
+    _LEFT_OUT.encode().hex(),
+    json.dumps([_LEFT_OUT]),
+    json.dumps(list(_LEFT_OUT.encode()), separators=(",", ":")),
+    json.dumps([str(uuid.UUID(bytes=hashlib.md5(_LEFT_OUT.encode()).digest(), version=3))]),
+    json.dumps({_LEFT_OUT: _LEFT_OUT}, separators=(",", ":")),
+)
+_PER_SECOND = {"ts_ms": 10**3, "ts_us": 10**6, "ts_ns": 10**9}
+# A snapshot's rows are as they were when the slot was made, and carry the time of the transaction that reads them, which begins a moment later: what was
+# committed between the two comes after them in the log, but not by its time. So many seconds are taken off to make up for it.
+_SNAPSHOT_LAG = 5
 
 
 def is_debezium(contract: Contract) -> bool:
@@ -43,8 +63,17 @@ def field(name: str, contract: Contract) -> Column:
     if contract.feed and name in PLACES:
         return F.date_format(name, "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX") if name == "_source_time" else F.col(name).cast("string")
     if is_debezium(contract) and name.startswith("__source_"):
-        return F.col("_place")[name.removeprefix("__source_")]
+        return _of_place(name.removeprefix("__source_"))
     return F.col("_envelope")[name.removeprefix("__")] if is_debezium(contract) and name.startswith("__") else F.col("_fields")[name]
+
+
+def _of_place(name: str) -> Column:
+    """A field of the envelope's `source`; the time of a row that a snapshot read is before every change that the snapshot does not hold."""
+    text = F.col("_place")[name]
+    if name not in _PER_SECOND:
+        return text
+    earlier = (text.try_cast("bigint") - _SNAPSHOT_LAG * _PER_SECOND[name]).cast("string")
+    return F.when(F.col("_op") == "r", F.coalesce(earlier, text)).otherwise(text)
 
 
 def exactly(record: Column, name: str, type_: str) -> Column:
@@ -55,11 +84,11 @@ def exactly(record: Column, name: str, type_: str) -> Column:
     return F.coalesce(image, read["before"], read["payload"]["before"])[name]
 
 
-def envelope_problems() -> list[tuple[str, Column]]:
-    """What an envelope can lack."""
-    cut = F.array_contains(F.map_values("_fields"), _UNAVAILABLE)
+def envelope_problems(contract: Contract) -> list[tuple[str, Column]]:
+    """What an envelope can lack. A value that was left out matters where a column reads it."""
+    cut = reduce(or_, (F.coalesce(F.col(f"_raw_{c.name}").isin(*_UNAVAILABLE), F.lit(False)) for c in contract.read_columns))
     empty = F.col("_payload").isNull()
-    return [("empty_message", empty), ("unknown_operation", ~empty & ~F.col("_row")), ("unavailable_value", F.coalesce(cut, F.lit(False)))]
+    return [("empty_message", empty), ("unknown_operation", ~empty & ~F.col("_row")), ("unavailable_value", cut)]
 
 
 def deletes(rows: DataFrame, contract: Contract) -> DataFrame:

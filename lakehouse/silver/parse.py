@@ -16,7 +16,9 @@ from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import Column as ContractColumn
 from lakehouse.contracts.model import Contract, FileSource, PostgresSource
+from lakehouse.contracts.rules import AVRO
 from lakehouse.silver import drift
+from lakehouse.silver.avro import UNDECODED, is_avro
 from lakehouse.silver.changes import DELETED, PLACES, deletes, envelope_problems, exactly, failing, field, is_debezium, opened, tombstones
 from lakehouse.silver.digits import decimal_size, quoted
 from lakehouse.silver.transforms import transform_of
@@ -46,19 +48,20 @@ def parse(bronze: DataFrame, contract: Contract, headers: Sequence[str] = ()) ->
 
 def _text(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -> tuple[DataFrame, list[tuple[str, Column]]]:
     """Each field's raw text as `_raw_<column>`, and the problems of the record as a whole."""
-    fields = _json_fields(bronze, contract) if contract.source.format == "json" else _csv_fields(bronze, contract, headers)
+    fields = _csv_fields(bronze, contract, headers) if contract.source.format == "csv" else _json_fields(bronze, contract)
     fields = opened(fields) if is_debezium(contract) else fields
     texts = [(c, _field(c, contract)) for c in contract.read_columns]
     # Dates and times are looked at several times. The trim, being a computation, keeps Spark from looking the field up anew each time.
     columns = [(F.trim(t) if c.type.startswith(("date", "time", "decimal")) else t).alias(f"_raw_{c.name}") for c, t in texts]
-    raw = fields.select("*", record_hash(fields, contract).alias("_record_hash"), *columns)
+    hashed = [] if is_avro(contract) else [record_hash(fields, contract).alias("_record_hash")]
+    raw = fields.select("*", *hashed, *columns)
     return raw, _text_problems(contract)
 
 
 def _field(column: ContractColumn, contract: Contract) -> Column:
     """A field's raw text. That of a JSON number has passed through a double, which holds 15 digits: longer decimals are looked up in the record itself."""
     long = column.type.startswith("decimal") and decimal_size(column.type)[0] > _DOUBLE
-    exactly_ = long and contract.source.format == "json" and not isinstance(contract.source, PostgresSource)  # its server writes numbers as texts
+    exactly_ = long and contract.source.format != "csv" and not isinstance(contract.source, PostgresSource)  # its server writes numbers as texts
     return _within_record(column, contract)("string", True) if exactly_ else field(column.source_field or column.name, contract)
 
 
@@ -116,14 +119,16 @@ def _collect(checks: Sequence[tuple[str, Column]]) -> Column:
 
 
 def _origin(bronze: DataFrame, contract: Contract) -> tuple[str, ...]:
-    """Where a record came from; of a change feed also what was done, where its source tells (`_op`)."""
-    return (*ORIGIN, "_op") if contract.feed and "_op" in bronze.columns else ORIGIN
+    """Where a record came from; of a change feed also what was done, where its source tells (`_op`); of Avro what its JSON does not tell."""
+    origin = (*ORIGIN, "_record_hash", UNDECODED) if is_avro(contract) else ORIGIN
+    return (*origin, "_op") if contract.feed and "_op" in bronze.columns else origin
 
 
 def _json_fields(bronze: DataFrame, contract: Contract) -> DataFrame:
     """`_fields`: the record's fields as a map of texts, NULL when it is no single JSON object."""
     origin = _origin(bronze, contract)
-    parsed = bronze.select(*origin, "_payload", F.expr("from_json(concat('[', _payload, ']'), 'array<map<string,string>>')").alias("_parsed"))
+    text = F.when(F.col(UNDECODED).isNull(), F.col("_payload")) if is_avro(contract) else F.col("_payload")
+    parsed = bronze.select(*origin, "_payload", F.from_json(F.concat(F.lit("["), text, F.lit("]")), "array<map<string,string>>").alias("_parsed"))
     # A second projection: within one, the text would be parsed twice.
     return parsed.select(*origin, "_payload", F.when(F.size("_parsed") == 1, F.col("_parsed")[0]).alias(_FIELDS))
 
@@ -150,12 +155,15 @@ def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
     fields, names = F.col(_FIELDS), F.map_keys(_FIELDS)
     declared = [c.source_field or c.name for c in contract.read_columns]
     malformed = fields.isNull()
-    if contract.source.format == "json":
+    undecoded = [(name, F.col(UNDECODED) == name) for name, *_ in AVRO] if is_avro(contract) else []
+    if undecoded:
+        malformed = malformed & F.coalesce(F.col(UNDECODED) == "malformed", F.lit(True))
+    elif contract.source.format == "json":
         # Text behind the record that closes the array early; only records with a bracket can hide it.
         malformed = malformed | (F.col("_payload").contains("]") & F.expr("from_json(concat('{\"r\":', _payload, '}'), 'map<string,string>') is null"))
     unknown = F.array_except(names, F.array(*map(F.lit, declared)))
     lowered = F.split(F.lower(F.array_join(unknown, "\n")), "\n")
-    envelope = envelope_problems() if is_debezium(contract) else []
+    envelope = envelope_problems(contract) if is_debezium(contract) else []
     if envelope:
         malformed = malformed & F.col("_payload").isNotNull()
     other_case = F.arrays_overlap(lowered, F.array(*[F.lit(n.lower()) for n in declared]))
@@ -164,7 +172,8 @@ def _text_problems(contract: Contract) -> list[tuple[str, Column]]:
     usual = F.coalesce(names == F.array(*map(F.lit, declared)), F.lit(False))
     return [
         ("malformed", malformed),
-        ("invalid_utf8", ~F.is_valid_utf8("_payload")),
+        *undecoded,
+        ("invalid_utf8", F.lit(False) if undecoded else ~F.is_valid_utf8("_payload")),
         ("duplicate_field", F.when(usual, False).otherwise(F.size(names) != F.size(F.array_distinct(names)))),
         ("field_case", F.when(usual, False).when(F.size(unknown) == 0, False).otherwise(other_case)),
         *envelope,
@@ -180,7 +189,7 @@ def _source(column: ContractColumn, contract: Contract, raw: DataFrame) -> Sourc
         # Bytes are written as \x and hexadecimal digits.
         octets = F.when(value.startswith("\\x"), F.try_to_binary(F.substring(value, 3, 1 << 30), F.lit("hex"))).otherwise(value.cast("binary"))
         return Source(octets, "binary", text)
-    if contract.source.format != "json":
+    if contract.source.format == "csv":
         return Source(value, "string", text)
     record_ = _within_record(column, contract)
     return Source(value, "string", lambda type_, in_quotes: F.coalesce(record_(type_, in_quotes), text(type_, in_quotes)))  # a text may hold JSON, too

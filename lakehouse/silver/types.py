@@ -88,7 +88,8 @@ def _decimal(column: ContractColumn, source: Source) -> Typed:
 def _date(column: ContractColumn, raw: Column) -> Column:
     if column.format:
         return F.to_date(F.try_to_timestamp(raw, F.lit(column.format)))
-    return F.when(F.length(raw) == 10, raw.try_cast("date"))  # Spark would take "2026" for a date, too
+    # Spark would take "2026" for a date, too. With a Z dates come from Debezium, as XML has them.
+    return F.when(F.length(raw) == 10, raw.try_cast("date")).when((F.length(raw) == 11) & raw.endswith("Z"), F.substring(raw, 1, 10).try_cast("date"))
 
 
 def _timestamp(column: ContractColumn, raw: Column) -> Column:

@@ -64,6 +64,11 @@ def _nothing() -> None:
     """Most batches hold nothing open."""
 
 
+def _unknown() -> datetime | None:
+    """Not every source knows times."""
+    return None
+
+
 @dataclass(frozen=True)
 class Batch:
     """The records of a portion. Columns: `Source.fields`; of typed formats also the source's own. None: nothing of it could be opened.
@@ -89,11 +94,6 @@ class Portion(ABC):
     def days(self) -> frozenset[Day]:
         """The Bronze days it is known to concern before it is read; others are found in the commit."""
         return frozenset()
-
-    @property
-    def arrived(self) -> datetime | None:
-        """When the oldest of it came to the source, where that is known before it is read."""
-        return None
 
     @property
     def replaces(self) -> str | None:
@@ -125,6 +125,7 @@ class Look:
     `fingerprint` tells this work from other work on the same state of the table, so that a failed run is not asked for again at once; what arrives all
     the time stays out of it. `changed`, `vanished`: parts that are not as they were read, or are gone (their records stay). `hidden`: parts that
     are passed over by their name. `passed_over`: in words, what was lost before it was read and is given up, since that was asked for.
+    `oldest`: when the oldest of the portions came to the source, None where nobody knows; it may ask the source once more: only who tells it pays for it.
     """
 
     portions: tuple[Portion, ...] = ()
@@ -133,20 +134,19 @@ class Look:
     vanished: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    oldest: Callable[[], datetime | None] = field(default=_unknown, compare=False)
 
     @property
     def amount(self) -> Amount:
         """All portions together."""
         return reduce(add, (p.amount for p in self.portions), Amount())
 
-    @property
-    def arrived(self) -> datetime | None:
-        """When the oldest of them came to the source, where that is known."""
-        return min((p.arrived for p in self.portions if p.arrived), default=None)
-
     def waited(self, now: datetime) -> float | None:
         """Seconds for which the oldest has waited: 0 when there is nothing, None when nobody knows."""
-        return (max((now - self.arrived).total_seconds(), 0.0) if self.arrived else None) if self.portions else 0.0
+        if not self.portions:
+            return 0.0
+        since = self.oldest()
+        return max((now - since).total_seconds(), 0.0) if since else None
 
     @property
     def days(self) -> frozenset[Day]:

@@ -18,10 +18,12 @@ from lakehouse.bronze.ingest import Ingested, ingest
 from lakehouse.contracts.model import Column, Contract, FileSource, Rule
 from lakehouse.engine.launcher import ensure_engine, stop_engine
 from lakehouse.engine.session import connect
+from lakehouse.services import kafka
 from lakehouse.settings import settings
 from lakehouse.silver import build
 from lakehouse.silver.report import Built
 from lakehouse.tables import Table
+from tests.spark.topics import Topic
 
 START = date(2026, 1, 1)
 
@@ -114,3 +116,17 @@ def lake(spark: SparkSession, home: Path) -> Lake:
 
 def rule(name: str, expression: str, on_fail: Any = "quarantine") -> Rule:
     return Rule(name, expression, on_fail)
+
+
+@pytest.fixture(scope="session")
+def brokers(home: Path) -> Iterator[str]:
+    kafka.start(home)
+    yield kafka.address(home)
+    kafka.stop(home)
+
+
+@pytest.fixture
+def topic(brokers: str) -> Topic:
+    made = Topic(brokers, f"t{uuid.uuid4().hex[:10]}")
+    made.create(2)
+    return made

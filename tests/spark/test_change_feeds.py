@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from tests.spark.changes import Version, told
 from tests.spark.conftest import Lake
 
 FIRST = date(2026, 1, 10)
+LEFT_OUT = "__debezium_unavailable_value"
 FEED = ChangeFeed("columns", "op = 'd'", ("op", "at", "n"), ("seen",))
 
 
@@ -258,6 +260,10 @@ def test_debezium_messages_are_applied_as_the_changes_they_tell(lake: Lake) -> N
         Column("id", "bigint", "integer", required=True),
         Column("op", "string", "string"),
         Column("price", "decimal(20,4)", "number"),
+        Column("tags", "array<string>", "array"),
+        Column("sizes", "array<int>", "array"),
+        Column("blob", "string", "string"),
+        Column("uuids", "array<string>", "array"),
         Column("millis", "bigint", "integer", required=True, source_field="__source_ts_ms"),
         Column("lsn", "bigint", "integer", required=True, source_field="__source_lsn"),
         Column("at", "timestamp", "timestamp", required=True, expression="timestamp_millis(millis)"),
@@ -274,10 +280,14 @@ def test_debezium_messages_are_applied_as_the_changes_they_tell(lake: Lake) -> N
         message("u", 1, 2, before=None, after={"id": 1, "op": "its own column", "price": 1}),
         {"schema": {"type": "struct"}, "payload": message("u", 2, 3, after={"id": 1, "op": "x", "price": "PRICE"})},
         message("d", 3, 4, before={"id": 1, "op": None, "price": None}),  # the key became 2, in one transaction
-        message("c", 3, 5, after={"id": 2, "op": "x", "price": None}),
+        message("c", 3, 5, after={"id": 2, "op": "x", "price": None, "large": LEFT_OUT}),  # which no column reads
         message("t", 4, 6),
         message("u", 5, 7, before={"id": 2}),
-        message("u", 6, 8, after={"id": 2, "op": "__debezium_unavailable_value"}),
+        message("u", 6, 8, after={"id": 2, "op": LEFT_OUT}),
+        message("u", 6, 8, after={"id": 2, "tags": [LEFT_OUT]}),
+        message("u", 6, 8, after={"id": 2, "sizes": list(LEFT_OUT.encode())}),
+        message("u", 6, 8, after={"id": 2, "blob": base64.b64encode(LEFT_OUT.encode()).decode()}),
+        message("u", 6, 8, after={"id": 2, "uuids": ["b68a35a7-17ad-35b3-af2a-ae46edb4545a"]}),  # seen from Debezium 3.7
         {"id": 3, "op": "u"},
     ]
     lake.put(path(0), "\n".join(json.dumps(line).replace('"PRICE"', "1234567890123456.7891") for line in lines))
@@ -286,10 +296,10 @@ def test_debezium_messages_are_applied_as_the_changes_they_tell(lake: Lake) -> N
         lake.spark.table(contract.silver.sql).orderBy("id", "change_seq").select("id", "op", "price", "is_deleted", "valid_from", "valid_to", "lsn").collect()
     )
     assert [(r[0], r[1], r[2], r[3], utc(r[4]).minute, utc(r[5]).minute if r[5] else None, r[6]) for r in rows] == [
-        (1, "its own column", Decimal("1.0000"), False, 0, 2, 1),
+        (1, "its own column", Decimal("1.0000"), False, 59, 2, 1),  # a snapshot's row is before all that the snapshot does not hold
         (1, "x", Decimal("1234567890123456.7891"), False, 2, 3, 3),
         (1, None, None, True, 3, None, 4),
         (2, "x", None, False, 3, None, 5),
     ]
     reasons = [r[0] for r in lake.rows(contract.quarantine, "_reasons")]
-    assert sorted(map(repr, reasons)) == sorted(map(repr, [["unknown_operation"], ["unknown_operation"], ["unknown_operation"], ["unavailable_value"]]))
+    assert sorted(map(repr, reasons)) == sorted(map(repr, [["unknown_operation"], ["unknown_operation"], ["unknown_operation"], *[["unavailable_value"]] * 5]))

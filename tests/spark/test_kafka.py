@@ -7,16 +7,14 @@ import os
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
 
 from lakehouse.bronze.ingest import ingest, pending, rebuild
 from lakehouse.contracts.model import Contract, KafkaSource
@@ -24,56 +22,7 @@ from lakehouse.errors import SourceError, SourceShrank
 from lakehouse.services import kafka
 from lakehouse.silver import build
 from tests.spark.conftest import Lake
-
-DAY = date(2026, 1, 5)
-KEEP = {"retention.ms": "-1", "message.timestamp.after.max.ms": str(2**63 - 1)}  # whatever times the records carry
-
-
-@pytest.fixture(scope="session")
-def brokers(home: Path) -> Iterator[str]:
-    kafka.start(home)
-    yield kafka.address(home)
-    kafka.stop(home)
-
-
-@dataclass
-class Topic:
-    """A topic of its own for each test, and what was sent to it: (partition, key, value, day)."""
-
-    brokers: str
-    name: str
-    sent: list[tuple[int, bytes | None, bytes | None, date]] = field(default_factory=list)
-
-    @cached_property
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.brokers})  # kept: its answers die with it
-
-    def create(self, partitions: int) -> None:
-        for future in self.admin.create_topics([NewTopic(self.name, partitions, config=KEEP)]).values():
-            future.result()
-
-    def send(self, value: Any, *, partition: int = 0, key: bytes | None = None, day: date = DAY, twice: bool = False) -> None:
-        data = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
-        producer = Producer({"bootstrap.servers": self.brokers})
-        at = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
-        for _ in range(1 + twice):
-            producer.produce(self.name, data, key, partition, timestamp=at, headers=[("from", b"test")], on_delivery=_delivered)
-            self.sent.append((partition, key, data, day))
-        assert producer.flush(30) == 0
-
-    def expire(self, partition: int, before: int) -> None:
-        for future in self.admin.delete_records([TopicPartition(self.name, partition, before)]).values():
-            future.result()
-
-    def contract(self, lake: Lake, **source: Any) -> Contract:
-        return lake.events(source=KafkaSource(self.brokers, topic=self.name, **source))
-
-
-@pytest.fixture
-def topic(brokers: str) -> Topic:
-    made = Topic(brokers, f"t{uuid.uuid4().hex[:10]}")
-    made.create(2)
-    return made
+from tests.spark.topics import DAY, Topic
 
 
 def event(n: int, day: date = DAY, seq: int = 1) -> dict[str, Any]:
@@ -83,10 +32,6 @@ def event(n: int, day: date = DAY, seq: int = 1) -> dict[str, Any]:
 def held(lake: Lake, contract: Contract) -> Counter[tuple[Any, ...]]:
     rows = lake.spark.table(contract.bronze.sql).select("_source", "_key", "_payload", "_source_date").collect()
     return Counter((int(r[0].rpartition("/")[2]), _bytes(r[1]), r[2].encode() if r[2] is not None else None, r[3]) for r in rows)
-
-
-def _delivered(error: Any, _: Any) -> None:
-    assert error is None, error
 
 
 def _bytes(value: Any) -> bytes | None:
@@ -127,6 +72,18 @@ def test_bytes_that_are_no_text_stay_as_they_are_and_are_refused(lake: Lake, top
     (row,) = lake.spark.sql(f"select cast(_payload as binary) from {contract.bronze.sql}").collect()
     assert bytes(row[0]) == topic.sent[0][2]
     assert lake.rows(contract.quarantine, "_reasons") == [(["invalid_utf8"],)]
+
+
+def test_how_long_the_oldest_record_has_waited_is_told_by_its_own_time(lake: Lake, topic: Topic) -> None:
+    contract = topic.contract(lake)
+    noon = datetime(DAY.year, DAY.month, DAY.day, 12, tzinfo=UTC)
+    for n, (partition, days) in enumerate([(0, 3), (0, 4), (1, 1), (1, 0)]):
+        topic.send(event(n), partition=partition, day=DAY + timedelta(days=days))
+    assert pending(contract).waited(noon + timedelta(days=4)) == 3 * 86_400  # the first of each partition counts, the older of the two
+    ingest(lake.spark, contract, "test")
+    assert pending(contract).waited(noon) == 0
+    topic.send(event(9), partition=1, day=date(1970, 1, 1))
+    assert pending(contract).waited(noon) is None  # a time before the contract's start is none
 
 
 def test_partitions_added_later_are_read_from_their_beginning(lake: Lake, topic: Topic) -> None:

@@ -88,10 +88,10 @@ def test_what_is_new_is_taken_in_once_and_nothing_is_looked_at_twice(spark: Spar
     put(server, name, 1, "a", NOW - timedelta(hours=3))
     put(server, name, 2, "b", NOW - timedelta(hours=2))
     ingest(spark, contract, "one")
-    assert not pending(contract).portions
+    assert not pending(contract).portions and pending(contract).waited(NOW) == 0
     put(server, name, 1, "c", NOW - timedelta(hours=1))
     put(server, name, 3, "d", NOW)
-    assert pending(contract).amount.records == 2
+    assert pending(contract).amount.records == 2 and pending(contract).waited(NOW) == 3600
     ingest(spark, contract, "two")
     assert held(spark, contract) == Counter({(1, "a"): 1, (2, "b"): 1, (1, "c"): 1, (3, "d"): 1})
     days = {r[0] for r in spark.table(contract.bronze.sql).select("_source_date").distinct().collect()}

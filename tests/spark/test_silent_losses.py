@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lakehouse.bronze.ingest import ingest, rebuild
-from lakehouse.contracts.model import Column, Contract
+from lakehouse.contracts.model import Column, Contract, FileSource
 from lakehouse.errors import SourceError
 from tests.spark.conftest import Lake
 
@@ -30,6 +30,8 @@ def reasons(lake: Lake, contract: Contract) -> list[tuple[Any, ...]]:
 
 BAD: list[tuple[str, list[str]]] = [
     ('{"id": "b", "seq": 1, "at"', ["malformed"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "more": ' + "[" * 2_000 + "]" * 2_000 + "}", ["malformed"]),
+    ('{"id": "b", "at": "2026-01-05T10:00:00Z", "value": ' + "1" * 2_000 + "}", ["malformed"]),
     ("[1, 2]", ["malformed"]),
     ("null", ["malformed"]),
     ('{"id": "b", "at": "2026-01-05T10:00:00Z"} {"id": "c", "at": "2026-01-05T10:00:00Z"}', ["malformed"]),
@@ -177,6 +179,17 @@ def csv_contract(lake: Lake) -> Contract:
     )
     base = lake.events()
     return replace(base, columns=columns, sequence=(), source=replace(base.source, format="csv"))
+
+
+def test_a_file_from_a_clock_that_is_years_ahead_keeps_those_of_today_from_nothing(lake: Lake) -> None:
+    today = datetime.now(UTC).date()
+    contract = lake.events(source=FileSource(path=lake.name, format="json"))
+    ahead = datetime(2040, 1, 1, tzinfo=UTC)
+    lake.put("dt=2040-01-01/ahead.json", [GOOD], millis=int(ahead.timestamp() * 1000))
+    ingest(lake.spark, contract, "one")
+    lake.put(f"dt={today}/now.json", [GOOD])
+    ingest(lake.spark, contract, "two")
+    assert lake.rows(contract.bronze, "_source") == sorted([("dt=2040-01-01/ahead.json",), (f"dt={today}/now.json",)])
 
 
 def test_csv_columns_are_matched_by_name_in_files_of_different_order(lake: Lake) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -46,11 +46,6 @@ class FilePortion(Portion):
     def days(self) -> frozenset[Day]:
         """The files' days."""
         return frozenset(f.day for f in self.files)
-
-    @property
-    def arrived(self) -> datetime | None:
-        """The oldest file's time."""
-        return EPOCH + timedelta(milliseconds=min(f.millis for f in self.files)) if self.files else None
 
     @property
     def replaces(self) -> str | None:
@@ -102,7 +97,8 @@ class Files:
         """New and changed files. Folders older than the contract's look-back before the newest Bronze day are not listed, unless `full`."""
         table = metadata.open_table(self.contract.bronze, state.version) if state is not None else None
         newest = newest_day(table)
-        since = None if full or newest is None else newest - timedelta(days=self.source.lookback_days)
+        # A file from a clock that is ahead must not move the look-back beyond the days that are still being written.
+        since = None if full or newest is None else min(newest, datetime.now(UTC).date()) - timedelta(days=self.source.lookback_days)
         listing = list_files(self.source, self.contract.start, since)
         days: set[Day] = {None, *(f.day for f in listing.files)}
         # A file dated by its modification time moves to another day when it changes: look for it everywhere.
@@ -114,6 +110,7 @@ class Files:
             tuple(f.path for f in found.changed),
             found.vanished,
             listing.hidden,
+            oldest=lambda: min((EPOCH + timedelta(milliseconds=f.millis) for f in (*found.new, *found.changed)), default=None),
         )
 
     def _portions(self, found: Difference) -> Iterator[Portion]:

@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.contracts.model import FileSource
+from lakehouse.sources.files.avro import schema_of
 from lakehouse.sources.files.listing import SourceFile, root_of, time_grain
 from lakehouse.sources.protocol import Unreadable
 from lakehouse.storage import explained, filesystem
@@ -36,7 +37,7 @@ def read(
     Columns: `_payload` (and `_header` for CSV) or the files' own, then the envelope. `start`: the first day there is.
     """
     root = root_of(source)
-    look = {"csv": partial(_header, source, root), "parquet": partial(_parquet_schema, root)}.get(source.format)
+    look = {"csv": partial(_header, source, root), "parquet": partial(_parquet_schema, root), "avro": partial(_avro_schema, root)}.get(source.format)
     kinds, bad = _by_kind(files, look)
     frames = [_envelope(_raw(spark, source, root, kind, group), source, start, root) for kind, group in kinds.items()]
     rows = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=not source.is_text), frames) if frames else None
@@ -44,7 +45,7 @@ def read(
 
 
 def _by_kind(files: Sequence[SourceFile], look: partial[str] | None) -> tuple[dict[str, list[SourceFile]], list[Unreadable]]:
-    """Files that can be read together (same CSV header, same Parquet schema), and those that can't be opened."""
+    """Files that can be read together (same CSV header, same schema), and those that can't be opened."""
     if look is None:
         return ({"": list(files)} if files else {}), []
     kinds: dict[str, list[SourceFile]] = defaultdict(list)
@@ -86,6 +87,12 @@ def _parquet_schema(root: str, path: str) -> str:
     system, base = filesystem(root)
     with explained(root), system.open(f"{base}/{path}", "rb") as file:
         return str(pq.read_schema(file).remove_metadata())
+
+
+def _avro_schema(root: str, path: str) -> str:
+    system, base = filesystem(root)
+    with explained(root), system.open(f"{base}/{path}", "rb") as file:
+        return schema_of(file)
 
 
 def _raw(spark: SparkSession, source: FileSource, root: str, kind: str, files: Sequence[SourceFile]) -> DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -21,7 +21,7 @@ from lakehouse.sources.kafka import broker
 from lakehouse.sources.kafka.broker import Part, Topics
 from lakehouse.sources.kafka.options import brokers_of
 from lakehouse.sources.kafka.progress import Held, Progress, held_by, named, progress_of
-from lakehouse.sources.kafka.records import FIELDS, Ranges, read
+from lakehouse.sources.kafka.records import Ranges, fields_of, read
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
 from lakehouse.tables import Field
 
@@ -61,7 +61,7 @@ class KafkaPortion(Portion):
         rows = rows.where(F.col("_source_date").isin(sorted(self.only)))
         # A record that was ahead of its time when it arrived has no day, and keeps none.
         undated = spark.table(self.contract.bronze.sql).where("_source_date is null").select("_source", "_source_position")
-        rows = rows.join(undated, ["_source", "_source_position"], "left_anti").select(*[f.name for f in FIELDS])
+        rows = rows.join(undated, ["_source", "_source_position"], "left_anti").select(*[f.name for f in fields_of(self.source)])
         if self.held:
             try:
                 found = {r[0]: r[1] for r in rows.groupBy("_source").count().collect()}
@@ -94,7 +94,7 @@ class Kafka:
     @property
     def fields(self) -> tuple[Field, ...]:
         """The raw record with key and headers, and the envelope."""
-        return FIELDS
+        return fields_of(self.source)
 
     def look(self, state: TableState | None, *, full: bool = False, force: bool = False) -> Look:
         """What the brokers have beyond the table's progress."""
@@ -104,7 +104,12 @@ class Kafka:
             raise self._gap(lost)
         starts = {part: _start(progress, topics, part) for part in topics.offsets}
         gone = tuple(sorted(progress.topics - set(topics.ids)))
-        return Look(tuple(self._portions(progress, topics, starts)), vanished=gone, passed_over=tuple(lost))
+        return Look(tuple(self._portions(progress, topics, starts)), vanished=gone, passed_over=tuple(lost), oldest=lambda: self._oldest(topics, starts))
+
+    def _oldest(self, topics: Topics, starts: Mapping[Part, int]) -> datetime | None:
+        """The time of the oldest record that each partition goes on with; a time that has no day says nothing."""
+        times = broker.times(self.source, {part: start for part, start in starts.items() if start < topics.offsets[part][1]})
+        return min((at for at in times if at.date() >= self.contract.start), default=None)
 
     def _portions(self, progress: Progress, topics: Topics, starts: Mapping[Part, int]) -> Iterator[Portion]:
         """Equal shares of what each topic partition has, so that all of them advance together."""

@@ -1,15 +1,16 @@
-"""What the brokers say of topics, asked without Spark: which there are, their ids, and offsets. Not here: what follows from that (`Kafka`)."""
+"""What the brokers say of topics, asked without Spark: which there are, their ids, offsets and times. Not here: what follows from that (`Kafka`)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # public, but not marked so
 
 from lakehouse.contracts.model import KafkaSource
@@ -17,6 +18,7 @@ from lakehouse.errors import SourceError
 from lakehouse.sources.kafka.options import brokers_of, client_options
 
 TIMEOUT = 10.0  # seconds for one question
+TIMES_TIMEOUT = 2.0  # for one that nobody waits for
 Part = tuple[str, int]  # topic and partition
 
 
@@ -67,6 +69,33 @@ def since(source: KafkaSource, parts: Iterable[Part], day: date) -> dict[Part, i
     except KafkaException as error:
         raise unreachable(source, error) from error
     return {part: offset if offset >= 0 else None for part, offset in found.items()}
+
+
+def times(source: KafkaSource, starts: Mapping[Part, int]) -> list[datetime]:
+    """Of each partition the time of its first committed record from that offset on; what a broker does not tell in time is left out."""
+    own = {"group.id": "lakehouse", "enable.auto.commit": False, "enable.partition.eof": True, "isolation.level": "read_committed"}
+    few = {"max.partition.fetch.bytes": 1024, "queued.min.messages": 1}  # one record is asked for
+    consumer = Consumer({"bootstrap.servers": brokers_of(source), "log_level": 0, **own, **few, **client_options()})
+    try:
+        consumer.assign([TopicPartition(*part, start) for part, start in starts.items()])
+        return list(_first_times(consumer, set(starts)))
+    finally:
+        consumer.close()
+
+
+def _first_times(consumer: Consumer, awaited: set[Part]) -> Iterator[datetime]:
+    deadline = monotonic() + TIMES_TIMEOUT
+    while awaited and monotonic() < deadline:
+        record = consumer.poll(0.1)
+        if record is None:
+            continue
+        part = (str(record.topic()), int(record.partition() or 0))
+        kind, millis = record.timestamp()
+        if record.error() is None and part in awaited and kind != TIMESTAMP_NOT_AVAILABLE:
+            yield datetime.fromtimestamp(millis / 1000, UTC)
+        if part in awaited:
+            awaited.discard(part)
+            consumer.pause([TopicPartition(*part)])
 
 
 def _offsets(admin: AdminClient, parts: Iterable[Part], spec: Any) -> dict[Part, int]:

@@ -16,16 +16,21 @@ from lakehouse.sources.protocol import envelope
 from lakehouse.tables import Field
 
 Ranges = Mapping[Part, tuple[int, int]]  # per partition the first offset, and the one after the last
-FIELDS = (
-    Field("_payload", "string", "The raw record; empty when the record has no value."),
+_ENVELOPE = (
     Field("_key", "binary", "The record's key."),
     Field("_headers", "array<struct<key:string,value:binary>>", "The record's headers."),
     *envelope("Topic and partition, as topic/partition.", "Offset in the partition.", "The record's timestamp."),
 )
 
 
+def fields_of(source: KafkaSource) -> tuple[Field, ...]:
+    """The columns of records. What is no text stays bytes."""
+    kind = "binary" if source.format == "avro" else "string"
+    return Field("_payload", kind, "The raw record; empty when the record has no value."), *_ENVELOPE
+
+
 def read(spark: SparkSession, source: KafkaSource, start: date, ranges: Ranges) -> DataFrame:
-    """The committed records of these ranges. Columns: those of `FIELDS`. `start`: the first day there is.
+    """The committed records of these ranges. Columns: those of `fields_of`. `start`: the first day there is.
 
     The Bronze day is the record's own, unless that lies before `start` or more than a day ahead of the clock.
     """
@@ -43,7 +48,7 @@ def read(spark: SparkSession, source: KafkaSource, start: date, ranges: Ranges) 
     day = F.to_date("timestamp")
     in_range = (day >= F.lit(start)) & (day <= F.date_add(F.current_date(), 1))
     return records.select(
-        F.col("value").cast("string").alias("_payload"),
+        (F.col("value") if source.format == "avro" else F.col("value").cast("string")).alias("_payload"),
         F.col("key").alias("_key"),
         F.col("headers").alias("_headers"),
         F.concat_ws("/", "topic", "partition").alias("_source"),

@@ -271,7 +271,8 @@ def look(contract: Contract, source: PostgresSource, state: TableState | None, *
     since = (EPOCH + timedelta(microseconds=low)).date() if low is not None and cursor.is_time else None
     first = CursorPortion(contract, source, state, low, token=token, records=records, since=max(since or contract.start, contract.start))
     settled = cursor.below(newest, source.overlap) if newest is not None else 0
-    return Look(tuple(_portions(first, [m for m in marks if m <= settled], [m for m in marks if m > settled], each)))
+    portions = tuple(_portions(first, [m for m in marks if m <= settled], [m for m in marks if m > settled], each))
+    return Look(portions, oldest=lambda: _oldest(source, table, cursor, int(place) if place is not None else None))
 
 
 def again(contract: Contract, source: PostgresSource, state: TableState, days: Collection[date], *, force: bool) -> Look:
@@ -285,6 +286,17 @@ def again(contract: Contract, source: PostgresSource, state: TableState, days: C
             next_step=f"To compare the whole table with what is in: lakehouse sync {contract.name} --full",
         )
     return Look((CursorPortion(contract, source, state, None, again=frozenset(days), force=force),))
+
+
+def _oldest(source: PostgresSource, table: Relation, cursor: Cursor, place: int | None) -> datetime | None:
+    """The least time beyond the place reached; None for cursors that are no times, and where only rows below it have changed."""
+    if not cursor.is_time:
+        return None
+    beyond = "" if place is None else f" AND {cursor.sql} > {cursor.literal(place)}"
+    least = f"SELECT min({cursor.sql}) AS {quoted(cursor.name)} FROM {table.name} t WHERE {cursor.usable}{beyond}"
+    with database.session(source) as connection:
+        row = connection.execute(f"SELECT {cursor.position} FROM ({least}) t").fetchone()
+    return EPOCH + timedelta(microseconds=row[0]) if row and row[0] is not None else None
 
 
 def _window(connection: Connection[Any], table: Relation, cursor: Cursor, place: int | None, overlap: int) -> str:

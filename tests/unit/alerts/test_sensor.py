@@ -12,11 +12,15 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType, SensorInstigatorData
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from deltalake import write_deltalake
 
 from lakehouse.alerts.sensor import alert_sensor
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.errors import SourceError
+from lakehouse.pauses import FAILURES, Pauses
 from lakehouse.settings import PROJECT, settings
 from tests.unit.alerts.conftest import SECRET, Received
 
@@ -57,10 +61,19 @@ class World:
 
 
 @pytest.fixture
-def world(home: Path) -> Iterator[World]:
+def world(home: Path, tmp_path: Path) -> Iterator[World]:
     (Path(settings().landing) / "factory" / "sensor_reading").mkdir(parents=True)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield World(instance, timedelta())
+
+
+def pause(instance: dg.DagsterInstance, cursor: str) -> None:
+    """As the daemon keeps the cursor of a source's sensor."""
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="m"), "here")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "all"), "new_files")
+    known = instance.get_instigator_state(origin.get_id(), origin.get_selector().get_id())
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData(cursor=cursor))
+    (instance.update_instigator_state if known else instance.add_instigator_state)(state)
 
 
 def texts(received: Received) -> list[str]:
@@ -125,6 +138,31 @@ def test_old_data_and_a_missing_source_are_told_in_one_message(world: World, rec
     world.tick()
     (text,) = texts(received)
     assert text.startswith("*2 over: ")
+
+
+def test_a_paused_source_is_told_once_with_its_reason_and_again_when_it_is_another_one(world: World, received: Received) -> None:
+    def broken(why: str, mend: str) -> str:
+        now, pauses = datetime.now(UTC).timestamp(), Pauses()
+        for _ in range(FAILURES):
+            pauses = pauses.after(["sensor_reading"], {"sensor_reading": (why, mend)}, now)
+        return pauses.to_json()
+
+    pause(world.instance, broken("Kafka at b:9092 does not answer.", "See that the brokers run."))
+    world.tick()
+    (text,) = texts(received)
+    assert "✗ sensor_reading: its source is paused: Kafka at b:9092 does not answer. It failed 3 times in a row and is looked at again at " in text
+    assert "See that the brokers run. Once mended, at once: lakehouse sync sensor_reading" in text
+    pause(world.instance, broken("Kafka at b:9092 does not answer at all.", "See that the brokers run."))
+    world.tick()
+    assert texts(received) == []
+    pause(world.instance, broken("Kafka no longer has offsets 1 to 2.", "To go on without it, once: lakehouse sync sensor_reading --force"))
+    world.tick()
+    (text,) = texts(received)
+    assert "Kafka no longer has offsets 1 to 2." in text and text.endswith("once: lakehouse sync sensor_reading --force")
+    pause(world.instance, Pauses().to_json())
+    world.tick()
+    (text,) = texts(received)
+    assert text == "*1 over: sensor_reading: its source is paused*\n✓ over: sensor_reading: its source is paused"
 
 
 def test_a_receiver_that_does_not_answer_is_told_later_and_the_others_only_once(world: World, received: Received) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lakehouse.cli import instance, services
+from lakehouse.cli import instance, services, supervisor
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.services import background
 from lakehouse.settings import settings
@@ -51,10 +51,35 @@ def test_a_killed_process_is_not_found_though_its_file_is_there(home: Path) -> N
     assert background.find(home, "sleeper") is None
 
 
+def test_only_what_was_not_stopped_is_missed(home: Path) -> None:
+    killed = start(home)
+    assert supervisor.gone(home, ["sleeper", "never-started"]) == []
+    os.kill(killed.pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(killed.pid)], timeout=10)
+    assert supervisor.gone(home, ["sleeper", "never-started"]) == ["sleeper"]
+    background.stop(home, "sleeper")
+    assert supervisor.gone(home, ["sleeper"]) == []
+
+
+def test_what_is_missed_is_brought_back_at_once_and_what_dies_again_and_again_more_seldom(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing, waits, ups = iter([[], ["a"], ["a"], [], ["a"], *[["a"]] * 9]), list[float](), list[str]()
+
+    def nothing_left(*_: object) -> list[str]:
+        return next(missing)
+
+    monkeypatch.setattr(supervisor, "gone", nothing_left)
+    monkeypatch.setattr(supervisor.time, "sleep", waits.append)
+    monkeypatch.setattr(supervisor.subprocess, "run", lambda command, **_: ups.append(command[-1]))
+    with pytest.raises(StopIteration):
+        supervisor.supervise(home, ["a"])
+    assert waits[:6] == [5, 5, 10, 20, 5, 10] and max(waits) == supervisor.LONGEST
+    assert set(ups) == {"up"} and len(ups) == 12
+
+
 def test_somebody_elses_process_with_the_same_id_is_neither_found_nor_ended(home: Path) -> None:
     file = background.pid_file(home, "sleeper")
     file.parent.mkdir()
-    file.write_text(json.dumps({"name": "sleeper", "pid": os.getpid(), "started": 1.0, "port": None, "stamp": ""}))
+    file.write_text(json.dumps({"name": "sleeper", "pid": os.getpid(), "birth": "x", "port": None, "stamp": ""}))
     assert background.find(home, "sleeper") is None
     assert background.stop(home, "sleeper") == -1
 
@@ -70,7 +95,7 @@ def test_a_file_that_cannot_be_understood_is_no_process(home: Path, text: str) -
 def test_a_process_that_ends_at_once_is_an_error_with_the_end_of_its_log(home: Path) -> None:
     running = background.start(home, "sleeper", [sys.executable, "-c", "raise SystemExit('no such port')"], port=None, stamp="", environment={})
     with pytest.raises(LakehouseError, match="sleeper ended while it was starting.*\n.*no such port") as error:
-        background.await_ready(home, running, lambda: False, 60, "lakehouse up --restart")
+        background.await_start(home, running, lambda: False, 60, "lakehouse up --restart")
     assert str(error.value).endswith("Then: lakehouse up --restart")
 
 
@@ -115,7 +140,7 @@ def test_a_port_that_is_taken_is_refused_when_asked_for_and_passed_over_otherwis
         port = taken.getsockname()[1]
         with pytest.raises(LakehouseError, match=f"Port {port} is taken"):
             services._web_port(port, None)
-        before = background.Running("dagster-webserver", 1, 1.0, port, "")
+        before = background.Running("dagster-webserver", 1, "", port, "")
         assert services._web_port(None, before) != port
 
 

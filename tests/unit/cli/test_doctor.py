@@ -53,7 +53,7 @@ def test_missing_contracts_and_a_stale_process_file_are_problems_with_a_command(
     monkeypatch.setenv("LAKEHOUSE_CONTRACTS", str(tmp_path / "none"))
     settings.cache_clear()
     (home / "run").mkdir(parents=True)
-    (home / "run" / "dagster-daemon.json").write_text('{"name": "dagster-daemon", "pid": 1, "started": 1.0, "port": null, "stamp": ""}')
+    (home / "run" / "dagster-daemon.json").write_text('{"name": "dagster-daemon", "pid": 1, "birth": "x", "port": null, "stamp": ""}')
     (contracts,) = CHECKS["contracts"]()
     (processes,) = CHECKS["processes"]()
     assert contracts.level == processes.level == "problem"

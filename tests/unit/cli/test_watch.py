@@ -21,6 +21,14 @@ def test_rows_a_second_lag_and_latency_are_shown() -> None:
     assert silver == ["silver.reading", "500", "7", "s", "12"]
 
 
+def test_quarantine_has_a_line_of_its_own_only_when_something_is_amiss() -> None:
+    found = [Found("quarantine", "reading", rows=3), Found("quarantine", "click", rows=3, lag="7 records"), Found("quarantine", "order", problem="no room")]
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(drawn(Seen(12.0, found), Seen(10.0, found)))
+    assert [line.split()[0] for line in captured.get().splitlines() if "quarantine" in line] == ["quarantine.click", "quarantine.order"]
+
+
 def test_it_looks_again_and_again_and_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SECONDS", 0.0)
     looks: list[int] = []

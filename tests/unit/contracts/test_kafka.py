@@ -31,9 +31,37 @@ def test_topic_and_brokers_are_read(check: Callable[..., Checked], text: str) ->
     assert checked.contract.source == KafkaSource("a:9092,b:9092", topic="readings", max_records=1000)
 
 
+def test_an_avro_schema_stands_in_the_contract_or_in_a_registry(check: Callable[..., Checked], text: str) -> None:
+    avro = text.replace("format: json", "format: avro")
+    checked = check(avro.replace(OPTIONS, "value: {topic: readings, avroSchema: {type: record, name: r, fields: [{name: id, type: string}]}}"))
+    assert checked.contract is not None
+    schema = '{"type": "record", "name": "r", "fields": [{"name": "id", "type": "string"}]}'
+    assert checked.contract.source == KafkaSource("a:9092,b:9092", "avro", topic="readings", avro_schema=schema)
+    checked = check(avro.replace(OPTIONS, "value: {topic: readings, registry: 'https://registry:8081/path'}"))
+    assert checked.contract is not None
+    assert checked.contract.source == KafkaSource("a:9092,b:9092", "avro", topic="readings", registry="https://registry:8081/path")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("{topic: t}", "either `registry`"),
+        ("{topic: t, registry: 'http://r', avroSchema: {type: record, name: r, fields: []}}", "either `registry`"),
+        ("{topic: t, avroSchema: {type: string}}", "must be a record's schema"),
+        ("{topic: t, registry: 'r:8081'}", "must be a URL"),
+        ("{topic: t, registry: 'https://me:secret@r'}", "LAKEHOUSE_SCHEMA_REGISTRIES"),
+    ],
+)
+def test_a_mistake_about_avro_says_what_was_allowed(check: Callable[..., Checked], text: str, options: str, says: str) -> None:
+    checked = check(text.replace("format: json", "format: avro").replace(OPTIONS, f"value: {options}"))
+    assert checked.contract is None
+    assert any(says in str(mistake) and "secret" not in str(mistake) for mistake in checked.mistakes), [str(m) for m in checked.mistakes]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
+        (OPTIONS, "value: {topic: a, registry: 'http://r'}", "is for Avro"),
         ("host: 'a:9092,b:9092'", "host: kafka", "must be brokers as host:port"),
         ("format: json", "format: jsn", "Did you mean 'json'"),
         (OPTIONS, "value: {maxRecords: 5}", "either `topic` or `topicPattern`"),

@@ -23,6 +23,7 @@ from lakehouse.engine.lease import Lease, Owner, holder, lease_url, take
 from lakehouse.errors import EngineError
 from lakehouse.storage import swap
 from lakehouse.storage.swap import Changed, Seen, look
+from tests.unit.clock import set_clock
 
 ELSEWHERE = "another-host/another-boot"
 
@@ -70,9 +71,16 @@ def test_a_living_owner_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert "lakehouse engine stop" in str(told.value)
 
 
+def test_an_owner_still_lives_after_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(str(tmp_path), Owner("/home/first"), none)
+    set_clock(monkeypatch, -3600)
+    with pytest.raises(EngineError, match="/home/first"):
+        take(str(tmp_path), Owner("/home/second"), none)
+
+
 def test_an_owner_of_this_machine_that_is_dead_is_followed_at_once_and_so_is_one_whose_number_another_process_has(tmp_path: Path) -> None:
-    take(str(tmp_path), Owner("/home/dead", pid=ended(), began=1000.0), none)
-    take(str(tmp_path), Owner("/home/older", pid=os.getpid(), began=1000.0), none)
+    take(str(tmp_path), Owner("/home/dead", pid=ended(), began="x"), none)
+    take(str(tmp_path), Owner("/home/older", pid=os.getpid(), began="x"), none)
     take(str(tmp_path), Owner("/home/new"), none)
 
 
@@ -202,7 +210,7 @@ def test_an_engine_whose_keeper_was_killed_ends(tmp_path: Path) -> None:
 def test_an_engine_whose_lease_was_taken_over_is_ended(tmp_path: Path) -> None:
     with keeper(tmp_path) as (child, told):
         file = lease_url(str(tmp_path))
-        swap.swap(file, json.dumps({"home": "/home/thief", "engine": "other", "machine": ELSEWHERE, "pid": 1, "began": 1.0}), look(file))
+        swap.swap(file, json.dumps({"home": "/home/thief", "engine": "other", "machine": ELSEWHERE, "pid": 1, "began": ""}), look(file))
         eventually(lambda: gone(told["pid"]))
         child.wait(20)
         assert "/home/thief" in Path(file).read_text()

@@ -9,10 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lakehouse.engine.state import EngineState, clear_state, living, read_state, state_file, write_state
+from lakehouse.engine.state import EngineState, birth, clear_state, living, read_state, state_file, write_state
+from tests.unit.clock import set_clock
 
 ME = psutil.Process()
-STATE = EngineState("running", os.getpid(), ME.create_time(), 1, 2, "fingerprint", "2g", {"spark": "4"}, None)
+STATE = EngineState("running", os.getpid(), birth(ME), 1, 2, "fingerprint", "2g", {"spark": "4"}, None)
 
 
 def test_what_was_written_is_read_back(tmp_path: Path):
@@ -32,18 +33,22 @@ def test_no_state_file_is_no_state_and_clearing_it_twice_is_fine(tmp_path: Path)
     assert read_state(tmp_path) is None
 
 
-def test_a_process_with_the_recorded_start_lives():
+@pytest.mark.parametrize("clock", [0, -3600, 86_400])
+def test_a_process_with_the_recorded_birth_lives_whatever_the_clock_was_set_to(clock: float, monkeypatch: pytest.MonkeyPatch):
+    before = psutil.Process().create_time()
+    set_clock(monkeypatch, clock)
+    assert psutil.Process().create_time() == pytest.approx(before + clock, abs=2)
     assert living(STATE) == ME
 
 
-def test_the_same_process_id_with_another_start_is_somebody_else():
-    assert living(replace(STATE, pid_started=STATE.pid_started - 100)) is None
+def test_the_same_process_id_with_another_birth_is_somebody_else():
+    assert living(replace(STATE, birth=STATE.birth + "0")) is None
 
 
 def test_a_process_that_ended_does_not_live_even_before_it_is_reaped():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     known = psutil.Process(child.pid)
-    state = replace(STATE, pid=child.pid, pid_started=known.create_time())
+    state = replace(STATE, pid=child.pid, birth=birth(known))
     assert living(state) is not None
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and still in the process table
