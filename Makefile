@@ -1,6 +1,6 @@
 # Everything from one place; `make help` lists it. Needs Python 3.11+, make and a C library, and fetches the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test lint bench up down lock clean
+.PHONY: help setup setup-dev demo test test-cluster lint bench up down lock clean
 SHELL := /bin/sh
 # The Python that .venv is made with: 3.11 is the version the tests run on.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) -c '' 2>/dev/null && command -v $(name))))
@@ -27,6 +27,9 @@ test: setup-dev  ## set up, run every check and test
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 	$(BIN)/python -m pytest $(PARALLEL) tests/integration tests/spark
+
+test-cluster: setup-dev  ## the example on a Spark cluster, an S3 server and Kafka, as processes here; some minutes, 6 GB of memory
+	$(BIN)/python -m pytest tests/cluster
 
 lint:  ## style, types, layers, SQL style
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakehouse import errors
 from lakehouse.engine.session import brief
+from lakehouse.engine.surroundings import at_fault
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -45,5 +46,8 @@ def _words(kind: str, message: str) -> tuple[str, ...]:
     if kind in _OURS:
         return tuple(own.splitlines())
     if "JVM stacktrace" in text or text.startswith("pyspark."):
+        known = at_fault(text)
+        if known is not None:
+            return tuple(str(known).splitlines())
         return (f"The engine says: {brief(ValueError(own), 1)}",)
     return (f"{kind}: {own.splitlines()[0] if own else 'no message'}",)

@@ -135,7 +135,12 @@ def explain(error: Exception) -> int:
         home, log = PROJECT / ".lakehouse", ""
     if type(error).__module__.startswith(("pyspark.", "grpc")):
         from lakehouse.engine.session import brief
+        from lakehouse.engine.surroundings import at_fault
 
+        known = at_fault(str(error))
+        if known is not None:
+            show_error(known)
+            return 1
         err.print(f"The engine says: {brief(error)}", style="red", markup=False)
         err.print(
             f"The whole message: {log}. The engine's log: {home / 'logs' / 'engine.log'}. Where it has gone away, any command starts it anew.", markup=False

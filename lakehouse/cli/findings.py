@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata as packages
 from pathlib import Path
@@ -26,6 +27,8 @@ from lakehouse.engine import aot, catalog, launcher
 from lakehouse.engine.config import engine_config, java_version
 from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, s3_folder
 from lakehouse.engine.lease import holder
+from lakehouse.engine.metadata import open_table
+from lakehouse.errors import DataError
 from lakehouse.gold.project import is_current
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
@@ -36,6 +39,7 @@ from lakehouse.storage.swap import keeps_its_word
 OLDEST = (3, 11)
 LITTLE_DISK = 2 * 1024**3
 WRONG_CLOCK = 60  # seconds
+WAITED_FOR_WORKERS = 20  # seconds
 _SETUP = "make setup"
 
 
@@ -135,6 +139,23 @@ def _home() -> Iterator[Finding]:
         yield Finding("home", "ok", f"{home}, {size(free)} free" + ("" if home.exists() else " (not made yet)"))
 
 
+def _tables() -> Iterator[Finding]:
+    """Room for the tables where they lie elsewhere than in the home; tables whose protocol is newer than this version."""
+    place = next((p for p in (Path(settings().warehouse), *Path(settings().warehouse).parents) if p.exists()), None)
+    free = LITTLE_DISK if place is None or is_s3(settings().warehouse) else shutil.disk_usage(place).free
+    if free < LITTLE_DISK:
+        yield Finding("tables", "problem", f"Only {size(free)} are free below {place}.", "Make room: lakehouse maintain, or a larger volume.")
+    tables, unknown = catalog.table_folders(), 0
+    for table in tables:
+        try:
+            open_table(table)
+        except DataError as error:
+            unknown += 1
+            yield Finding("tables", "problem", error.what, error.next_step or "")
+    if not unknown:
+        yield Finding("tables", "ok", f"{plural(len(tables), 'table')} can be read")
+
+
 def _contracts() -> Iterator[Finding]:
     checked = check_folder(settings().contracts) if settings().contracts.is_dir() else []
     mistakes = sum(len(c.mistakes) for c in checked)
@@ -169,6 +190,28 @@ def _engine() -> Iterator[Finding]:
         yield Finding("engine", "ok", f"remote, at {found.endpoints.connect_url if found.endpoints else '?'}")
     else:
         yield Finding("engine", "ok", found.state + (" (any command that needs it starts it)" if found.state == "stopped" else ""))
+
+
+def _workers() -> Iterator[Finding]:
+    """Whether somebody takes what the engine of a cluster gives out: without workers that are large enough it waits, and says so only in its log."""
+    chosen = settings()
+    if launcher.engine_status().state not in ("running", "remote") or (chosen.engine == "embedded" and chosen.spark_master.startswith("local")):
+        return
+    from lakehouse.engine.session import connect
+
+    spark = connect()
+    pool = ThreadPoolExecutor(1)
+    try:
+        pool.submit(spark.range(1).repartition(1).count).result(WAITED_FOR_WORKERS)
+        yield Finding("workers", "ok", "work is done")
+    except TimeoutError:
+        spark.interruptAll()
+        text = f"For {WAITED_FOR_WORKERS} s nobody has taken a task of the engine's: it has no worker, none that is large enough, or all are busy."
+        large = "--cores and --memory at least LAKEHOUSE_EXECUTOR_CORES and LAKEHOUSE_EXECUTOR_MEMORY of the engine"
+        yield Finding("workers", "problem", text, f"lakehouse engine worker spark://… with {large}")
+    finally:
+        pool.shutdown()
+        spark.stop()
 
 
 def _owner() -> Iterator[Finding]:
@@ -245,11 +288,13 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "AOT cache": _aot,
     "home": _home,
     "storage": _storage,
+    "tables": _tables,
     "contracts": _contracts,
     "dbt": _dbt,
     "Dagster": _instance,
     "processes": _processes,
     "engine": _engine,
+    "workers": _workers,
     "lease": _owner,
     "catalogue": _catalogue,
 }

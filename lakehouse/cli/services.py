@@ -90,7 +90,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         (code_port,) = [code.port] if code and code.port and not process.accepts(code.port) else process.free_ports(1)
         code = _launch(chosen, CODE, _code_command(code_port), code_port, stamp)
     with Steps.waiting("Loading the definitions"):
-        background.await_start(chosen.home, code, lambda: process.accepts(code.port or 0), PATIENCE, _AGAIN)
+        background.await_ready(chosen.home, code, lambda: process.accepts(code.port or 0), PATIENCE, _AGAIN)
     workspace = _workspace(chosen.home, code.port or 0)
     daemon = find(chosen.home, DAEMON)
     if daemon is None or daemon.stamp != str(code.port):
@@ -103,7 +103,7 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         command = _script("dagster-webserver", "-h", process.LOOPBACK, "-p", str(web_port), "-w", str(workspace))
         web = _launch(chosen, WEB, command, web_port, str(code.port))
     with Steps.waiting("Opening the web UI"):
-        background.await_start(chosen.home, web, lambda: background.answers(web, "/server_info"), PATIENCE, _AGAIN)
+        background.await_ready(chosen.home, web, lambda: background.answers(web, "/server_info"), PATIENCE, _AGAIN)
     return web
 
 
@@ -167,6 +167,8 @@ def _free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
 
 
 def _end_orphans() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lakehouse.settings import settings
-from lakehouse.storage import filesystem
+from lakehouse.storage import explained, filesystem
 from lakehouse.tables import LAYERS, Table, literal
 
 if TYPE_CHECKING:
@@ -26,15 +26,16 @@ def create_databases(session: SparkSession) -> None:
 
 
 def table_folders() -> list[Table]:
-    """Every table that has a Delta log below the warehouse, sorted."""
+    """Every table that has a Delta log below the warehouse, sorted. Raises `StorageError`."""
     system, root = filesystem(settings().warehouse)
     found = []
-    for layer in LAYERS:
-        folder = f"{root}/{layer}"
-        if not system.isdir(folder):
-            continue
-        names = [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(folder, detail=False)]
-        found += [Table(layer, name) for name in names if system.isdir(f"{folder}/{name}/_delta_log")]
+    with explained(settings().warehouse):
+        for layer in LAYERS:
+            folder = f"{root}/{layer}"
+            if not system.isdir(folder):
+                continue
+            names = [entry.rstrip("/").rpartition("/")[2] for entry in system.ls(folder, detail=False)]
+            found += [Table(layer, name) for name in names if system.isdir(f"{folder}/{name}/_delta_log")]
     return sorted(found)
 
 

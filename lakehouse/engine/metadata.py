@@ -16,8 +16,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from lakehouse.errors import DataError
 from lakehouse.settings import settings
 from lakehouse.storage import delta_options, explained, filesystem
 from lakehouse.tables import Table
@@ -130,13 +131,21 @@ class Changes:
 
 
 def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
-    """The table at a version (None: the newest), or None when there is no table."""
+    """The table at a version (None: the newest), or None when there is no table. Raises `DataError` when its protocol is unknown here, `StorageError`."""
     location = table.location(settings().warehouse)
     try:
         with explained(location):
             return DeltaTable(location, version=version, storage_options=delta_options(location))
     except TableNotFoundError:
         return None
+    except DeltaError as error:
+        if "Unsupported" not in str(error):
+            raise
+        raise DataError(
+            f"{table} needs more of Delta's protocol than this version knows: {str(error).rpartition('Unsupported: ')[2]}.",
+            state="It was neither read nor changed.",
+            next_step="Use the version that gave the table this feature, or a newer one; or go back to a copy from before (docs/deploy.md).",
+        ) from error
 
 
 def state(table: Table) -> TableState | None:

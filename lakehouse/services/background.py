@@ -103,7 +103,7 @@ def answers(running: Running, path: str) -> bool:
         return False
 
 
-def await_start(home: Path, running: Running, ready: Callable[[], bool], patience: float, again: str) -> None:
+def await_ready(home: Path, running: Running, ready: Callable[[], bool], patience: float, again: str) -> None:
     """Until it is ready. Raises `LakehouseError` with the end of its log, and the command to try `again`, when it ends, or takes too many seconds."""
     deadline = time.monotonic() + patience
     while not ready():

@@ -48,7 +48,7 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
         raise LakehouseError(f"Port {port}, where the Kafka broker had its place, is taken by another program.", next_step="End that program, then try again.")
     properties = _prepare(home, port, controller, command)
     running = background.start(home, NAME, [*command, "kafka.Kafka", str(properties)], port=port, stamp="", environment={})
-    background.await_start(home, running, lambda: process.accepts(port), PATIENCE, "lakehouse services start kafka")
+    background.await_ready(home, running, lambda: process.accepts(port), PATIENCE, "lakehouse services start kafka")
     return running
 
 

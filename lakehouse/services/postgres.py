@@ -81,7 +81,7 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
     options = [*[word for setting in said for word in ("-c", setting)], "-p", str(port)]
     running = background.start(home, NAME, [*_as_account(), str(programs / "postgres"), "-D", str(_folder(home) / "data"), *options],
                                port=port, stamp="", environment={})  # fmt: skip
-    background.await_start(home, running, lambda: _answers(home), PATIENCE, "lakehouse services start postgres")
+    background.await_ready(home, running, lambda: _answers(home), PATIENCE, "lakehouse services start postgres")
     return running
 
 

@@ -54,7 +54,7 @@ def spark_conf(chosen: Settings) -> dict[str, str]:
         "fs.s3a.endpoint.region": chosen.s3_region,
         "fs.s3a.path.style.access": str(chosen.s3_path_style).lower(),
         # The defaults wait minutes for a server that went away. These ride out half a minute of it, and throttling for longer.
-        "fs.s3a.connection.establish.timeout": f"{CONNECT_SECONDS}s",
+        "fs.s3a.connection.establish.timeout": "15s",  # it takes no less
         "fs.s3a.connection.timeout": f"{ANSWER_SECONDS}s",
         "fs.s3a.attempts.maximum": str(_TRIES),
         "fs.s3a.retry.limit": "6",
@@ -117,13 +117,19 @@ _ANSWERS = (
             "Gateway Time",
         ),
         "it was too busy, again and again",
-        "Nothing half-written is visible; run the same command again when it is well.",
+        "Run the same command again when it is well.",
     ),
+    _Said(("StorageFull", "InsufficientStorage", "Insufficient Storage", "QuotaExceeded"), "it is full", "Make room there; then run the same command again."),
     _Said(
         ("EndpointConnection", "Could not connect", "error sending request", "Connect timeout", "ConnectTimeout", "ReadTimeout", "Connection refused")
-        + ("ConnectionClosed", "timed out", "Connection was closed", "dns error", "Connection reset", "error trying to connect", "client error (Connect)"),
+        + ("timed out", "dns error", "error trying to connect", "client error (Connect)"),
         "nobody answers",
         "Check LAKEHOUSE_S3_ENDPOINT, the network and a proxy (NO_PROXY).",
+    ),
+    _Said(
+        ("response body error", "IncompleteRead", "ContentLengthError", "ConnectionClosed", "Connection was closed", "Connection reset", "Premature end"),
+        "the connection broke off, again and again",
+        "Run the same command again. Should it stay so, look at the network between here and there.",
     ),
 )
 
@@ -136,7 +142,7 @@ def explain(url: str, error: BaseException, chosen: Settings) -> StorageError | 
         if any(word in text for word in answer.words):
             return StorageError(
                 f"The object store {chosen.s3_endpoint or 'AWS S3'} was asked for {url}: {answer.means.format(bucket=bucket)}.",
-                state="No table was changed.",
+                state="What was committed before stays; nothing half-written is visible.",
                 next_step=answer.mend.format(bucket=bucket),
             )
     return None

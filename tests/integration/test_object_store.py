@@ -15,13 +15,14 @@ from s3fs import S3FileSystem
 from lakehouse.cli.findings import CHECKS
 from lakehouse.contracts.model import FileSource
 from lakehouse.engine.lease import Owner, holder, take
-from lakehouse.engine.metadata import open_table
+from lakehouse.engine.metadata import actions, open_table
 from lakehouse.errors import EngineError, SourceError, StorageError
 from lakehouse.settings import settings
 from lakehouse.sources.files.listing import list_files
 from lakehouse.storage import check, mirror
 from lakehouse.storage.swap import Changed, Seen, keeps_its_word, look, swap
 from lakehouse.tables import Table
+from tests.fault_proxy import Faults, fault_proxy
 from tests.s3_server import BUCKET, S3Server, s3_server
 
 TABLE = Table("bronze", "orders")
@@ -92,6 +93,24 @@ def test_what_is_wrong_is_said_with_its_mend_by_every_way_in_and_by_doctor(use: 
         with pytest.raises(StorageError, match=says) as told:
             way()
         assert told.value.next_step
+
+
+def test_a_clock_that_is_wrong_is_found_before_the_server_says_no(use: Use, server: S3Server) -> None:
+    with fault_proxy(server.endpoint) as proxy, proxy.failing(Faults(clock=-300)):
+        use(LAKEHOUSE_S3_ENDPOINT=proxy.endpoint)
+        found = list(CHECKS["storage"]())
+    assert [(f.level, f.mend) for f in found] == [("problem", "Set the clock (NTP).")] * 2
+    assert "s apart" in found[0].text
+
+
+def test_answers_that_break_off_again_and_again_are_told_and_not_taken_for_a_table_that_is_not_there(use: Use, server: S3Server) -> None:
+    server.client().put_object(Bucket=BUCKET, Key="warehouse/bronze/orders/_delta_log/00000000000000000000.json", Body=b'{"commitInfo":{}}')
+    with fault_proxy(server.endpoint) as proxy, proxy.failing(Faults(torn=1.0)):
+        use(LAKEHOUSE_S3_ENDPOINT=proxy.endpoint)
+        for way in (lambda: open_table(TABLE), lambda: actions(TABLE, 0)):
+            with pytest.raises(StorageError, match="broke off"):
+                way()
+    server.client().delete_object(Bucket=BUCKET, Key="warehouse/bronze/orders/_delta_log/00000000000000000000.json")
 
 
 def test_doctor_says_that_all_is_well(use: Use) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 from typer.testing import CliRunner
@@ -65,6 +68,36 @@ def test_looking_at_the_engine_and_the_home_starts_and_makes_nothing(home: Path)
     for name in ("Python", "home", "engine", "catalogue", "Dagster", "processes"):
         assert all(f.level != "problem" for f in CHECKS[name]()), name
     assert not home.exists()
+
+
+def test_little_room_where_the_tables_lie_is_a_problem(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_WAREHOUSE", str(tmp_path / "volume"))
+    settings.cache_clear()
+    assert [f.level for f in CHECKS["tables"]()] == ["ok"]
+    monkeypatch.setattr(findings.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    full = next(iter(CHECKS["tables"]()))
+    assert (full.level, str(tmp_path) in full.text, "lakehouse maintain" in full.mend) == ("problem", True, True)
+
+
+def test_a_cluster_whose_engine_gets_no_worker_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(*_: object) -> None:
+        over.wait(10)
+
+    over = threading.Event()
+    session = MagicMock()
+    session.range.return_value.repartition.return_value.count = waits
+    session.interruptAll.side_effect = over.set
+    monkeypatch.setattr("lakehouse.engine.session.connect", lambda: session)
+    monkeypatch.setattr(findings, "WAITED_FOR_WORKERS", 0.1)
+    monkeypatch.setattr(findings.launcher, "engine_status", lambda: SimpleNamespace(state="remote"))
+    assert list(CHECKS["workers"]()) == []  # an engine that computes by itself needs none
+    monkeypatch.setenv("LAKEHOUSE_SPARK_MASTER", "spark://master:7077")
+    settings.cache_clear()
+    (alone,) = CHECKS["workers"]()
+    assert (alone.level, "lakehouse engine worker" in alone.mend) == ("problem", True)
+    session.stop.assert_called_once()
+    over.set()
+    assert [f.level for f in CHECKS["workers"]()] == ["ok"]
 
 
 def test_packages_are_held_against_the_lines_of_the_lock_that_concern_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
+from lakehouse.cli.findings import CHECKS
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Note
+from lakehouse.errors import DataError
 from lakehouse.settings import settings
 from lakehouse.tables import Table
 
@@ -72,3 +75,27 @@ def test_where_only_upkeep_is_left_in_the_log_the_oldest_of_it_counts_as_the_new
     for version in (0, 1):
         (Path(T.location(settings().warehouse)) / "_delta_log" / f"{version:020d}.json").unlink()
     assert (state().note, state().data) == (None, 2)
+
+
+def give_protocol(table: Table, **protocol: Any) -> None:
+    """The table as if another version had written it: this stands in its log."""
+    file = Path(table.location(settings().warehouse)) / "_delta_log" / f"{0:020d}.json"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({"protocol": protocol} if "protocol" in line else line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"minReaderVersion": 99, "minWriterVersion": 99},
+        {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["notYetInvented"], "writerFeatures": ["notYetInvented"]},
+    ],
+)
+def test_a_table_of_a_newer_protocol_is_told_and_not_taken_for_one_that_is_not_there(protocol: dict[str, Any]) -> None:
+    write(None)
+    give_protocol(T, **protocol)
+    with pytest.raises(DataError, match=r"silver\.t needs more of Delta's protocol") as told:
+        metadata.state(T)
+    assert "docs/deploy.md" in (told.value.next_step or "")
+    (found,) = CHECKS["tables"]()
+    assert (found.level, found.text) == ("problem", told.value.what)
