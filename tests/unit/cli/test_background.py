@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_understood_is_no_process(home: Path, text: str) -
 def test_a_process_that_ends_at_once_is_an_error_with_the_end_of_its_log(home: Path) -> None:
     running = background.start(home, "sleeper", [sys.executable, "-c", "raise SystemExit('no such port')"], port=None, stamp="", environment={})
     with pytest.raises(LakehouseError, match="sleeper ended while it was starting.*\n.*no such port") as error:
-        background.await_start(home, running, lambda: False, 60, "lakehouse up --restart")
+        background.await_ready(home, running, lambda: False, 60, "lakehouse up --restart")
     assert str(error.value).endswith("Then: lakehouse up --restart")
 
 
