@@ -169,8 +169,6 @@ def _free(port: int) -> bool:
         return True
 
 
-
-
 def _end_orphans() -> None:
     """The code server was not running, or is being replaced: runs whose process is gone are over, and must not hold their tables."""
     from lakehouse.cli.instance import open_instance
