@@ -28,7 +28,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from lakehouse.services import kafka
 from tests.integration.conftest import Lake
-from tests.integration.test_kills import CONTRACT, check, truth
+from tests.integration.test_kills import arrived, check
+from tests.pings import BY_FILES, truth
 
 DAYS = 30
 TODAY = datetime.now(UTC).date()
@@ -123,7 +124,7 @@ def beats(lake: Lake) -> Beats:
 def pings(lake: Lake, beats: Beats) -> Iterator[Lake]:
     folder = lake.home / "contracts" / "test"
     folder.mkdir(parents=True)
-    contract = CONTRACT.replace("'2026-01-01'", f"'{FIRST - timedelta(days=5)}'")
+    contract = BY_FILES.replace("'2026-01-01'", f"'{FIRST - timedelta(days=5)}'")
     (folder / "ping.odcs.yaml").write_text(contract)
     for old, new in (*zip(SOURCE, TOPIC, strict=True), ("name: ping", "name: beat"), ("000001", "000002")):
         contract = contract.replace(old, new)
@@ -151,8 +152,9 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
 
 def settle(lake: Lake) -> None:
     """Until the sensors have taken in what came, in all layers; then nothing may be lost or double."""
-    records, winners, refused = truth(lake.landing / "ping")
-    counts = {"bronze": records, "silver": len(winners), "quarantine": refused}
+    files = arrived(lake)
+    winners, refused = truth(files)
+    counts = {"bronze": sum(len(lines.splitlines()) for _, lines in files), "silver": len(winners), "quarantine": refused}
     until(lambda: all(lake.sql(f"{layer}.ping", "select count(*) from t") == [(n,)] for layer, n in counts.items()), PATIENCE, "the last files are not in")
     check(lake)
 

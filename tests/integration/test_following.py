@@ -19,10 +19,10 @@ import pytest
 from deltalake.exceptions import TableNotFoundError
 
 from tests.integration.conftest import ROOT, Lake
-from tests.integration.test_kills import CONTRACT
+from tests.pings import BY_FILES
 
 DAY = date(2026, 3, 1)
-STRICT = CONTRACT.replace("ping", "pong").replace("000001", "000002").replace("description: Order.}", "description: Order., logicalTypeOptions: {minimum: 0}, "
+STRICT = BY_FILES.replace("ping", "pong").replace("000001", "000002").replace("description: Order.}", "description: Order., logicalTypeOptions: {minimum: 0}, "
                                                                              "customProperties: [{property: onFail, value: fail}]}")  # fmt: skip
 MART = "select day as date_day, count(*) as pings from {{ source('silver', 'ping') }} where {{ in_dates('day') }} group by day\n"
 SOURCES = "sources: [{name: silver, schema: silver, tables: [{name: ping}]}]\n"
@@ -47,7 +47,7 @@ def pings(lake: Lake, small_disk: bool) -> Lake:
     """Two tables of files, the second of which takes no negative `seq`, and a mart over the first."""
     contracts, project = lake.home / "contracts" / "test", lake.home / "dbt"
     contracts.mkdir(parents=True)
-    for name, text in (("ping", CONTRACT), ("pong", STRICT)):
+    for name, text in (("ping", BY_FILES), ("pong", STRICT)):
         (contracts / f"{name}.odcs.yaml").write_text(text)
         (lake.landing / name).mkdir(parents=True)
     for kept in ("macros", "dbt_project.yml", "profiles.yml"):

@@ -34,8 +34,13 @@ def write(landing: Path, turn: int, rng: random.Random) -> None:
         file.write_text(lines)
 
 
+def arrived(lake: Lake) -> list[tuple[date, str]]:
+    """The files of the landing folder, each with its day."""
+    return [(date.fromisoformat(f.parent.name[3:]), f.read_text()) for f in (lake.landing / "ping").rglob("*.json")]
+
+
 def check(lake: Lake) -> None:
-    pings.check(lake, "ping", ((date.fromisoformat(f.parent.name[3:]), f.read_text()) for f in (lake.landing / "ping").rglob("*.json")))
+    pings.check(lake, "ping", arrived(lake))
 
 
 def commits(lake: Lake) -> dict[str, int]:
