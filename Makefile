@@ -24,7 +24,7 @@ demo:  ## set up, build the example lakehouse from nothing, show what is there
 	@$(BIN)/lakehouse demo
 	@$(BIN)/lakehouse engine warm --background
 
-test: setup-dev  ## set up, run every check and test
+test: setup-dev  ## set up, run every check, and all tests but test-daemon's and test-cluster's
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
 	$(BIN)/python -m pytest $(PARALLEL) --ignore $(DAEMON) tests/integration tests/spark

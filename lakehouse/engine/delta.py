@@ -18,12 +18,12 @@ from pyspark.sql import DataFrame, SparkSession
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import APP, Note, TableState
 from lakehouse.engine.shape import Shape, alterations, creation
+from lakehouse.engine.surroundings import no_room
 from lakehouse.errors import DataError, StorageError
 from lakehouse.settings import settings
 from lakehouse.storage import filesystem
 from lakehouse.tables import Field, Table, literal
 
-_NO_ROOM = ("No space left on device", "File too large", "Disk quota exceeded")  # ENOSPC, EFBIG, EDQUOT, as Java tells them
 _TXN = "spark.databricks.delta.write"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
 
@@ -143,7 +143,7 @@ class Commit:
             told = f"{type(error).__name__}{error}"
             if metadata.last_run(self.planned.table) != self.note.run and ("Concurrent" in told or "DELTA_METADATA_CHANGED" in told):
                 raise Overtaken from error
-            if any(sign in told for sign in _NO_ROOM):
+            if no_room(told):
                 raise _full(self.planned) from error
             raise
 

@@ -1,7 +1,7 @@
 """Which record of an identity wins, by a total order; so the result never depends on arrival order or batch split.
 
 Order: the contract's sequence columns, then origin, then record hash; the greatest wins, NULL is lowest. Pure.
-Here is the place for slowly changing dimensions of type 2, when they come. Not here: writing (`silver.build`).
+Not here: versions of type 2 (`silver.history`), writing (`silver.build`).
 """
 
 from __future__ import annotations
