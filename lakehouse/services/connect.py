@@ -46,7 +46,7 @@ def start(home: Path, progress: Callable[[str], None] | None = None) -> Running:
     worker = "org.apache.kafka.connect.cli.ConnectDistributed", str(_prepare(home, port))
     command = [str(java()), f"-Xmx{_HEAP}", *said, "-cp", ":".join(map(str, class_path)), *worker]
     running = background.start(home, NAME, command, port=port, stamp="", environment={"PGPASSFILE": str(postgres.passfile(home))})
-    background.await_ready(home, running, lambda: background.answers(running, "/connectors"), PATIENCE, "lakehouse services start connect")
+    background.await_ready(home, running, lambda: background.answers(running, "/health"), PATIENCE, "lakehouse services start connect")
     return running
 
 

@@ -38,7 +38,10 @@ def look(url: str) -> Seen | None:
 
 
 def swap(url: str, content: str, before: Seen | None) -> str:
-    """Write it if it still is as it was `before` (None: not there); returns the new tag. Raises `Changed`."""
+    """Write it if it still is as it was `before` (None: not there); returns the new tag. Raises `Changed`.
+
+    States are told apart by their content: who writes the same text again has changed nothing that others could see.
+    """
     return _swap_remote(url, content, before) if is_s3(url) else _swap_local(Path(url), content, before)
 
 

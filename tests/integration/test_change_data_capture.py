@@ -13,9 +13,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
@@ -147,6 +149,16 @@ def _names(consumer: Consumer) -> set[str]:
     return {str((json.loads(value)["after"] or {}).get("name")) for value in values if value}
 
 
+def running(shop: Shop) -> bool:
+    """Whether the connector runs; nothing is known of it (404), or of anything (409), while the workers find their places."""
+    try:
+        return [t["state"] for t in shop.call("GET", "/connectors/shop/status")["tasks"]] == ["RUNNING"]
+    except HTTPError as answer:
+        if answer.code in (404, 409):
+            return False
+        raise
+
+
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -188,13 +200,25 @@ def connector(shop: Shop) -> dict[str, Any]:
     }
 
 
-def hammer(shop: Shop, stop: threading.Event) -> None:
+@contextmanager
+def hammered(shop: Shop) -> Iterator[None]:
     """Commit while Debezium makes its snapshot: what is committed during it must come after it."""
-    with shop.session() as session:
-        n = 0
-        while not stop.is_set():
-            n += 1
-            shop.commit(session, f"update item set name = 'h{n}', seen_at = clock_timestamp() where id = {n % 20}")
+    over = threading.Event()
+
+    def hammer() -> None:
+        with shop.session() as session:
+            n = 0
+            while not over.is_set():
+                n += 1
+                shop.commit(session, f"update item set name = 'h{n}', seen_at = clock_timestamp() where id = {n % 20}")
+
+    writer = threading.Thread(target=hammer)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join()
 
 
 @pytest.mark.timeout(600)  # two cold engines, and four servers that are started again
@@ -203,14 +227,10 @@ def test_every_committed_state_is_a_version_whatever_is_killed_and_added_on_the_
     shop.do("create table item (id int primary key, name text, price numeric(20,4), since date, seen_at timestamptz)")
     for n in range(20):
         shop.do(f"insert into item values ({n}, 'n{n}', {Decimal('1234567890123456.7891') + n}, '2026-01-05', '2026-01-05 10:00:00.123456+01')")
-    stop = threading.Event()
-    writer = threading.Thread(target=hammer, args=(shop, stop))
-    writer.start()
-    shop.call("PUT", "/connectors/shop/config", connector(shop))
-    until(lambda: [t["state"] for t in shop.call("GET", "/connectors/shop/status")["tasks"]] == ["RUNNING"])
-    until(lambda: b"shop.public.item" in topics(shop))
-    stop.set()
-    writer.join()
+    with hammered(shop):
+        shop.call("PUT", "/connectors/shop/config", connector(shop))
+        until(lambda: running(shop))
+        until(lambda: b"shop.public.item" in topics(shop))
     shop.mark()
     lake.run("sync")
     shop.check()

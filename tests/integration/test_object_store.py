@@ -123,7 +123,7 @@ def test_of_many_that_write_over_the_same_state_one_does(use: Use) -> None:
     def write(n: int, before: Seen | None) -> bool:
         start.wait()
         try:
-            swap(url, f"by {n}", before)
+            swap(url, f"by {n} over {before}", before)  # what is the same text again is the same state
         except Changed:
             return False
         return True
