@@ -149,7 +149,7 @@ def _json(sample: Sample, index: int, file: Path, limit: int) -> None:
             sample.complete = False
             return
         if number == 1 and line.lstrip().startswith("["):
-            raise ValueError("it is a JSON array; one record per line is read")
+            raise ValueError(f"it is a JSON array; one record per line is read, as `jq -c '.[]' {file.name} > {file.stem}.jsonl` makes it")
         try:
             record = json.loads(line, parse_float=Digits)
         except (ValueError, RecursionError):
