@@ -35,7 +35,7 @@ import duckdb
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from benchmarks.latency import PROJECT, latencies, live_lake, run
 from demo import live
@@ -225,7 +225,7 @@ def load(found: Soak, began: float, plan: Plan) -> Backfill | None:
     """Watch Gold, kill, and a minute after the beginning rebuild, until the sending is over. The rebuild, where there is one."""
     following, rebuilt = began + plan.each if plan.each else math.inf, None
     while time.time() < began + plan.seconds:
-        with suppress(OSError):  # a file that was replaced while it was read
+        with suppress(OSError, duckdb.Error, DeltaError):  # a file that was replaced while it was read
             found.look()
         if time.time() > following:
             found.kill(began)
