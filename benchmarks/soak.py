@@ -3,6 +3,8 @@
 A lake under `lakehouse up` with a real broker. The engine, the daemon, the code server, the follower (whose passes are the runs) and the broker die by
 SIGKILL, one after another; only the broker is started again from here. At the end the topics are read from their beginning by a plain consumer and held
 against what DuckDB finds in the tables' files: each record once in Bronze, each id once in Silver or refused, and all of Silver counted in Gold.
+With `--backfill DAYS` so many days before today are in the topics as well, and are rebuilt with today in all layers while the events come;
+`--each 0` kills nothing.
 Not here: latency without faults (`benchmarks.latency`).
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import signal
 import statistics
@@ -21,20 +24,28 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from datetime import time as daytime
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import duckdb
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from benchmarks.latency import PROJECT, latencies, live_lake, run
+from demo import live
 
 TOPICS = {"sensor_reading": ("factory.sensor-readings", "reading_id"), "web_click": ("shop.web-clicks", "click_id")}
 VICTIMS = {name: f"run/{name}.json" for name in ("dagster-daemon", "dagster-code", "stream-follower", "kafka")} | {"engine": "engine.json"}
+REBUILT = "bronze/sensor_reading+ or bronze/web_click+"
+HISTORY = 2_000  # readings a day of the days before today, and half as many clicks
 GOLD = "select coalesce(sum(readings), 0) from t"
+BEFORE_REBUILD = 60.0  # seconds of the flow alone, to compare with
 PATIENCE = 300.0  # seconds for the last events
 POLL = 0.5
 
@@ -108,48 +119,123 @@ def verdict(soak: Soak, brokers: str, table: str) -> dict[str, int]:
     }
 
 
-def soak(home: Path, rate: float, seconds: float, each: float, seed: int) -> dict[str, Any]:
-    """Load and faults, then the verdict. `rate`: readings a second, with half as many clicks; `each`: mean seconds between two kills."""
+@dataclass(frozen=True)
+class Plan:
+    """What is sent (`rate`: readings a second, with half as many clicks), how often something is killed (mean seconds; 0: never), what is rebuilt."""
+
+    rate: float
+    seconds: float
+    each: float
+    days: int
+    seed: int
+
+
+def send_history(brokers: str, days: int, dice: Random) -> None:
+    """Readings and clicks of the days before today, stamped with these days, into topics that keep them."""
+    admin = AdminClient({"bootstrap.servers": brokers})
+    topics = [NewTopic(topic, live.PARTITIONS, config={"retention.ms": "-1"}) for topic in live.TOPICS.values()]
+    for made in admin.create_topics(topics).values():
+        made.result()
+    producer, today = Producer({"bootstrap.servers": brokers, "linger.ms": 20}), datetime.now(UTC).date()
+    for day in (today - timedelta(days=n) for n in range(days, 0, -1)):
+        for number in range(HISTORY):
+            at = datetime.combine(day, daytime(), UTC) + timedelta(days=1) * number / HISTORY
+            for make, topic in ((live.reading, "sensor_reading"), *[(live.click, "web_click")] * (number % 2)):
+                key, record = make(number, at, dice)
+                producer.produce(live.TOPICS[topic], live.json_line(record), key, timestamp=int(at.timestamp() * 1000))
+        if producer.flush(60):
+            raise RuntimeError("the broker did not take the days before")
+
+
+@dataclass
+class Backfill:
+    """A rebuild beside the load, followed to its end."""
+
+    process: subprocess.Popen[str]
+    began: float
+    ended: float = 0.0
+
+    def look(self) -> None:
+        """Note when it ended."""
+        if not self.ended and self.process.poll() is not None:
+            self.ended = time.time()
+
+    def outcome(self) -> dict[str, Any]:
+        """What the command said at its end."""
+        said, _ = self.process.communicate(timeout=PATIENCE)
+        self.look()
+        return {**json.loads(said), "from": round(self.began), "took": round(self.ended - self.began, 1)}
+
+
+def backfill(found: Soak, days: int) -> Backfill:
+    """Ask the daemon for these days and today, in which the events come, in all layers of both tables."""
+    first = datetime.now(UTC).date() - timedelta(days=days)
+    command = [sys.executable, "-m", "lakehouse", "backfill", REBUILT, "--from", str(first), "--json"]
+    began = time.time()
+    return Backfill(subprocess.Popen(command, cwd=PROJECT, env=found.environment, stdout=subprocess.PIPE, text=True), began)
+
+
+def soak(home: Path, plan: Plan) -> dict[str, Any]:
+    """Load, faults and a rebuild, then the verdict."""
     with live_lake(home) as environment:
         from lakehouse.services import kafka
 
-        brokers, found = kafka.address(home), Soak(home, environment, Random(seed))
+        brokers, found = kafka.address(home), Soak(home, environment, Random(plan.seed))
         send = [sys.executable, "-m", "demo.live", "send", "--brokers", brokers]
+        if plan.days:
+            send_history(brokers, plan.days, found.dice)
         run(environment, *send[1:], "--seconds", "2")
         run(environment, "-m", "lakehouse", "sync")
         run(environment, "-m", "lakehouse", "up")
         try:
             before, began = found.look(), time.time()
-            sender = subprocess.Popen([*send, "--rate", str(rate * 1.5), "--seconds", str(seconds)], cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL)
-            load(found, began, seconds, each)
+            sender = subprocess.Popen(
+                [*send, "--rate", str(plan.rate * 1.5), "--seconds", str(plan.seconds)], cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL
+            )
+            rebuilt = load(found, began, plan)
             sender.wait(PATIENCE)
+            outcome = rebuilt.outcome() if rebuilt else None
             settled = settle(found)
             verdicts = {table: verdict(found, brokers, table) for table in TOPICS}
         finally:
             run(environment, "-m", "lakehouse", "down")
-    took = sorted(latencies([(began, before), *[s for s in found.seen if s[1] > before]], began, rate, before))
+    seen = [(began, before), *[s for s in found.seen if s[1] > before]]
+    pairs = list(zip(seen, seen[1:], strict=False))
+    beside = [p for p in pairs if rebuilt and rebuilt.began <= p[1][0] <= rebuilt.ended]
     good = settled and not any(n for v in verdicts.values() for name, n in v.items() if name.endswith(("_lost", "_strange")))
     return {
-        "good": good,
-        "rate": rate * 1.5,
-        "seconds": seconds,
+        "good": good and (outcome is None or outcome["status"] == "COMPLETED_SUCCESS"),
+        "rate": plan.rate * 1.5,
+        "seconds": plan.seconds,
         "killed": found.killed,
         "tables": verdicts,
         "gold_is_silver": settled,
-        "latency": {"p50": round(statistics.median(took), 1), "p95": round(took[int(len(took) * 0.95)], 1), "most": round(took[-1], 1)} if took else None,
+        "latency": spread(pairs, began, plan.rate, before),
+        **({"backfill": outcome, "latency_beside": spread(beside, began, plan.rate, before)} if outcome else {}),
     }
 
 
-def load(found: Soak, began: float, seconds: float, each: float) -> None:
-    """Watch Gold and kill, until the sending is over."""
-    following = began + each
-    while time.time() < began + seconds:
-        with suppress(OSError):  # a file that was replaced while it was read
+def spread(pairs: list[tuple[tuple[float, int], tuple[float, int]]], began: float, rate: float, before: int) -> dict[str, float] | None:
+    """Seconds from event to Gold, of the events counted between these pairs of looks."""
+    took = sorted(chain.from_iterable(latencies(list(pair), began, rate, before) for pair in pairs))
+    return {"p50": round(statistics.median(took), 1), "p95": round(took[int(len(took) * 0.95)], 1), "most": round(took[-1], 1)} if took else None
+
+
+def load(found: Soak, began: float, plan: Plan) -> Backfill | None:
+    """Watch Gold, kill, and a minute after the beginning rebuild, until the sending is over. The rebuild, where there is one."""
+    following, rebuilt = began + plan.each if plan.each else math.inf, None
+    while time.time() < began + plan.seconds:
+        with suppress(OSError, duckdb.Error, DeltaError):  # a file that was replaced while it was read
             found.look()
         if time.time() > following:
             found.kill(began)
-            following = time.time() + found.dice.uniform(0.5, 1.5) * each
+            following = time.time() + found.dice.uniform(0.5, 1.5) * plan.each
+        if plan.days and rebuilt is None and time.time() > began + BEFORE_REBUILD:
+            rebuilt = backfill(found, plan.days)
+        if rebuilt:
+            rebuilt.look()
         time.sleep(POLL)
+    return rebuilt
 
 
 def settle(found: Soak) -> bool:
@@ -171,13 +257,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak")
     parser.add_argument("--rate", type=float, default=667.0, help="readings a second; half as many clicks on top (default %(default)s: 1,000 events a second)")
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--each", type=float, default=40.0, help="mean seconds between two kills")
+    parser.add_argument("--each", type=float, default=40.0, help="mean seconds between two kills; 0: none")
+    parser.add_argument("--backfill", type=int, default=0, metavar="DAYS", help="rebuild so many days before today, and today, while the events come")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--home", type=Path, default=None)
     options = parser.parse_args()
     home = options.home or Path(tempfile.mkdtemp(prefix="soak-"))
     home.mkdir(parents=True, exist_ok=True)
-    result = soak(home, options.rate, options.seconds, options.each, options.seed)
+    result = soak(home, Plan(options.rate, options.seconds, options.each, options.backfill, options.seed))
     print(json.dumps(result, indent=1))
     return 0 if result["good"] else 1
 

@@ -128,5 +128,9 @@ def follow_silver(ignoring: Iterable[dg.AssetKey] = ()) -> dg.AutomationConditio
 def automation_sensor() -> dg.AutomationConditionSensorDefinition:
     """Evaluates the conditions; on by default."""
     return dg.AutomationConditionSensorDefinition(
-        "gold_follows_silver", target=dg.AssetSelection.all(), default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=30
+        "gold_follows_silver",
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Starts the marts whose Silver tables were updated on days that they have not followed yet, late days too.",
     )

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from itertools import chain
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from lakehouse.alerts.news import Grade, Problem
 from lakehouse.bronze.ingest import pending
@@ -75,9 +74,11 @@ class Lake:
         keys = [k for k in self.graph.asset_check_keys if k.name != FRESHNESS]
         for key, summary in self.instance.event_log_storage.get_asset_check_summary_records(keys).items():
             last = summary.last_completed_check_execution_record
-            if last is None or last.event is None or last.status is not AssetCheckExecutionRecordStatus.FAILED or last.event.dagster_event is None:
+            if last is None or last.event is None or last.event.dagster_event is None:
                 continue
             found = last.event.dagster_event.asset_check_evaluation_data
+            if found.passed:
+                continue
             asset = key.asset_key.to_user_string()
             grade: Grade = "error" if found.severity is dg.AssetCheckSeverity.ERROR else "warning"
             text = found.description or "It did not pass."

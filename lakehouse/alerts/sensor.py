@@ -11,7 +11,6 @@ from itertools import chain
 from typing import Any
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorType, SensorInstigatorData
 
 from lakehouse.alerts.channels import Channel, channels
 from lakehouse.alerts.news import from_plain, news, to_plain
@@ -71,7 +70,6 @@ def alert_sensor(contracts: Mapping[str, Contract], quiet: timedelta = QUIET) ->
 
 
 def _pauses(instance: dg.DagsterInstance) -> Pauses:
-    """The sources that sensors leave alone, whichever sensor it is: their cursors say so."""
-    data = [state.instigator_data for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)]
-    cursors = [d.cursor for d in data if isinstance(d, SensorInstigatorData)]
+    """The sources that sensors leave alone, whichever sensor it is: their cursors say so. Schedules are asked too, and have none."""
+    cursors = [getattr(state.instigator_data, "cursor", None) for state in instance.all_instigator_state()]
     return Pauses(dict(chain.from_iterable(Pauses.parse(cursor).broken.items() for cursor in cursors)))

@@ -7,10 +7,11 @@ Not here: what is sent (`demo.live`).
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from lakehouse.cli.output import err, out
@@ -20,6 +21,7 @@ from lakehouse.settings import PROJECT, settings
 
 _LAKEHOUSE = (sys.executable, "-m", "lakehouse")
 _DEMO_LIVE = (sys.executable, "-m", "demo.live")
+_DELIVERY = 35.0  # seconds that the sender may take to deliver its last events
 _SALES = (*_DEMO_LIVE, "sell")
 
 
@@ -41,19 +43,31 @@ def live(rate: float, minutes: float | None, seed: int) -> None:
         environment |= _libpq(home)
         _do(environment, *_SALES, "--seconds", "1")
     _do(environment, *_LAKEHOUSE, "up")
-    _tell(environment, rate)
+    file = _environment_file(home, environment)
+    _tell(file, rate)
     limit = [] if minutes is None else ["--seconds", str(minutes * 60)]
     with _beside(environment, *_SALES, "--rate", str(rate / 10), *limit) if database else nullcontext():
-        _do(environment, *_DEMO_LIVE, "send", "--brokers", brokers, "--rate", str(rate), *limit)
+        _send(environment, *_DEMO_LIVE, "send", "--brokers", brokers, "--rate", str(rate), *limit)
+    out.print(f"The sending has ended; the lake in {home} goes on running. Stop it with:", markup=False, soft_wrap=True)
+    out.print(f"  . {file}; lakehouse down; lakehouse services stop", markup=False, soft_wrap=True)
 
 
-def _tell(environment: dict[str, str], rate: float) -> None:
+def _environment_file(home: Path, environment: dict[str, str]) -> Path:
+    """The file that makes a shell speak of this lake."""
+    said = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}"}
+    file = home / "environment"
+    lines = (f"export {name}={shlex.quote(value)}" + ('"$PATH"' if name == "PATH" else "") for name, value in said.items())
+    file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _tell(file: Path, rate: float) -> None:
     """What to try while it runs."""
     out.print("\nIn another terminal:")
-    out.print(f"  export {' '.join(f'{name}={value}' for name, value in environment.items())}", markup=False, soft_wrap=True)
-    out.print("  lakehouse status", markup=False)
+    out.print(f"  . {file}", markup=False, soft_wrap=True)
+    out.print("  lakehouse status --watch", markup=False)
     out.print('  lakehouse query "select date_day, sum(sessions) from gold.fct_web_sessions_daily group by all"', markup=False)
-    out.print(f"\nSending {rate:g} events a second; Ctrl-C ends it, and the lake goes on. Then: lakehouse down; lakehouse services stop", markup=False)
+    out.print(f"\nSending {rate:g} events a second; Ctrl-C ends it, and the lake goes on.", markup=False)
 
 
 def _libpq(home: Path) -> dict[str, str]:
@@ -73,15 +87,38 @@ def _beside(environment: dict[str, str], *command: str) -> Iterator[None]:
         running.wait()
 
 
+def _send(environment: dict[str, str], *command: str) -> None:
+    """The sender, until its end or Ctrl-C, which the terminal tells it as well: it delivers what it has."""
+    _say(command)
+    running = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **environment})
+    try:
+        code = running.wait()
+    except KeyboardInterrupt:
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(_DELIVERY)
+        running.kill()
+        code = 0
+    if code:
+        raise _failed(command)
+
+
 def _do(environment: dict[str, str], *command: str) -> None:
     """One step, with its words on this terminal. Raises `LakehouseError` when it fails."""
-    err.print(f"$ {' '.join(_spoken(word) for word in command)}", style="dim", markup=False, soft_wrap=True)
+    _say(command)
     if subprocess.run(command, cwd=PROJECT, env={**os.environ, **environment}, check=False).returncode:
-        raise LakehouseError(
-            f"`{' '.join(_spoken(word) for word in command)}` failed; what it said stands above.",
-            state="The lake keeps what it has.",
-            next_step="When that is mended: lakehouse demo --live",
-        )
+        raise _failed(command)
+
+
+def _say(command: tuple[str, ...]) -> None:
+    err.print(f"$ {' '.join(map(_spoken, command))}", style="dim", markup=False, soft_wrap=True)
+
+
+def _failed(command: tuple[str, ...]) -> LakehouseError:
+    return LakehouseError(
+        f"`{' '.join(map(_spoken, command))}` failed; what it said stands above.",
+        state="The lake keeps what it has.",
+        next_step="When that is mended: lakehouse demo --live",
+    )
 
 
 def _spoken(word: str) -> str:

@@ -37,6 +37,12 @@ class Translator(DagsterDbtTranslator):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False))
         self._partitions, self._condition = partitions, condition
 
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """With the layer's sign, as Bronze and Silver have theirs."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = manifest["nodes"].get(unique_id)  # a source has its signs from its contract
+        return spec.replace_attributes(kinds={*spec.kinds, "view" if node["config"]["materialized"] == "view" else "gold"}) if node else spec
+
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """Schema and name."""
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])

@@ -64,4 +64,10 @@ def _keep(context: dg.OpExecutionContext, kept: Kept, spark: SparkEngine) -> Non
 def maintenance_schedule(job: dg.JobDefinition) -> dg.ScheduleDefinition:
     """Every night."""
     cron = f"0 {settings().maintenance_hour} * * *"
-    return dg.ScheduleDefinition(job=job, cron_schedule=cron, execution_timezone="UTC", default_status=dg.DefaultScheduleStatus.RUNNING)
+    return dg.ScheduleDefinition(
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: few files in the place of many small ones, none that nobody needs.",
+    )

@@ -94,7 +94,7 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
         "judged_again": sum(b.rows_in for b in built.balances if b.again),
         "still_refused": sum(b.refused for b in built.balances if b.again),
         **({"waiting": sum(b.held for b in built.balances)} if contract.waiting_columns else {}),
-        "conservation": dg.MetadataValue.json([{"bronze_day": str(b.day), **{k: getattr(b, k) for k in _COUNTS}} for b in built.balances]),
+        "conservation": dg.MetadataValue.json([{"bronze_day": str(b.day or "without"), **{k: getattr(b, k) for k in _COUNTS}} for b in built.balances]),
         "dates_touched": len(built.dates),
         "delta_version": table.version(),
         **_lag(contract),

@@ -10,8 +10,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import psutil
 import pytest
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from lakehouse.cli import instance, services, supervisor
 from lakehouse.errors import LakehouseError, SetupError
@@ -147,3 +151,21 @@ def test_a_port_that_is_taken_is_refused_when_asked_for_and_passed_over_otherwis
 def test_down_says_when_nothing_ran(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     services.down(keep_engine=False)
     assert "Nothing was running." in capsys.readouterr().out
+
+
+def test_a_backfill_starts_beside_syncs_a_follower_and_sensors_that_never_rest(home: Path) -> None:
+    instance.prepare()
+    job = dg.GraphDefinition("job").to_job()
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="m"), "here")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "all"), "job")
+    with dg.DagsterInstance.get() as dagster:
+        for tags in ({}, {}, {}, {"dagster/sensor_name": "new_files"}, {"dagster/sensor_name": "new_rows"}):
+            dagster.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+        for tags in (
+            {"dagster/sensor_name": "new_files"},
+            {"dagster/backfill": "a", "dagster/priority": "-1"},
+            {"dagster/backfill": "b", "dagster/priority": "-2"},
+        ):
+            dagster.create_run_for_job(job, status=dg.DagsterRunStatus.QUEUED, tags=tags, remote_job_origin=origin)
+        started = QueuedRunCoordinatorDaemon(interval_seconds=1)._get_runs_to_dequeue(dagster, dagster.get_concurrency_config(), None)
+        assert [run.tags.get("dagster/backfill") for run in started] == ["a"]
