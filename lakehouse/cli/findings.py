@@ -28,12 +28,12 @@ from lakehouse.engine.config import engine_config, java_version
 from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, s3_folder
 from lakehouse.engine.lease import holder
 from lakehouse.engine.metadata import open_table
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, StorageError
 from lakehouse.gold.project import is_current
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
 from lakehouse.storage import check
-from lakehouse.storage.s3 import is_s3
+from lakehouse.storage.s3 import bucket_of, is_s3
 from lakehouse.storage.swap import keeps_its_word
 
 OLDEST = (3, 11)
@@ -104,10 +104,16 @@ def _jars() -> Iterator[Finding]:
 
 def _storage() -> Iterator[Finding]:
     """Object stores: keys, bucket, region, clock. A folder is looked at by `_home`."""
+    failed = set[str]()
     for name, url in (("warehouse", settings().warehouse), ("landing", settings().landing)):
-        if not is_s3(url):
+        if not is_s3(url) or bucket_of(url) in failed:
             continue
-        ahead = check(url)
+        try:
+            ahead = check(url)
+        except StorageError as error:
+            failed.add(bucket_of(url))
+            yield Finding("storage", "problem", error.what, error.next_step or "")
+            continue
         if abs(ahead) > WRONG_CLOCK:
             yield Finding(
                 name, "problem", f"The clock of the object store and this machine's are {abs(ahead):.0f} s apart; at 900 s it says no.", "Set the clock (NTP)."
@@ -298,3 +304,6 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "lease": _owner,
     "catalogue": _catalogue,
 }
+
+# Those that ask the same of the same place, and what they would only repeat.
+AFTER = {"tables": "storage", "lease": "storage", "catalogue": "storage"}

@@ -45,6 +45,17 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(monkeypatch: pytes
     assert told["findings"][1] == {"name": "two", "level": "problem", "text": "The jar is wrong.", "mend": "make setup"}
 
 
+def test_what_asks_the_same_place_in_vain_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> Iterator[Finding]:
+        raise AssertionError
+
+    asked = {"storage": lambda: iter([Finding("storage", "problem", "nobody answers")]), "tables": never, "lease": never}
+    monkeypatch.setattr(doctor, "CHECKS", asked)
+    told = json.loads(CliRunner().invoke(doctor.app, ["--json"]).stdout)
+    assert [f["level"] for f in told["findings"]] == ["problem", "note", "note"]
+    assert "first mend storage" in told["findings"][1]["text"]
+
+
 def test_a_note_is_not_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CHECKS", {"one": lambda: iter([Finding("one", "note", "slower")])})
     done = CliRunner().invoke(doctor.app, [])
