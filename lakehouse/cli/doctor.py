@@ -30,9 +30,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     settings()  # a setting that can't be used is the first thing to mend, and its error says how
     looked: dict[str, list[Finding]] = {}
     for name, look in CHECKS.items():
-        first = AFTER.get(name, "")
-        if any(f.level == "problem" for f in looked.get(first, ())):
-            looked[name] = [Finding(name, "note", f"Not looked at, since it would say the same: first mend {first}.")]
+        first = [before for before in AFTER.get(name, ()) if any(f.level == "problem" for f in looked.get(before, ()))]
+        if first:
+            looked[name] = [Finding(name, "note", f"Not looked at: first mend {' and '.join(first)}.")]
             continue
         with Steps.waiting(f"Looking at {name}"):
             looked[name] = _looked(name, look)

@@ -193,9 +193,30 @@ def _engine() -> Iterator[Finding]:
     elif found.state == "running" and not found.current:
         yield Finding("engine", "note", "It runs with an older configuration.", "lakehouse engine stop (any command starts it again)")
     elif found.state == "remote":
-        yield Finding("engine", "ok", f"remote, at {found.endpoints.connect_url if found.endpoints else '?'}")
+        yield from _remote(found.endpoints.connect_url if found.endpoints else "")
     else:
         yield Finding("engine", "ok", found.state + (" (any command that needs it starts it)" if found.state == "stopped" else ""))
+
+
+def _remote(url: str) -> Iterator[Finding]:
+    """What an engine that others run says by itself: dbt and whoever else comes to its Thrift door is told nothing by us."""
+    from lakehouse.engine.session import MEANING, connect
+
+    spark, wanted = connect(), packages.version("pyspark")
+    try:
+        version = str(spark.version)
+        for key in MEANING:
+            spark.conf.unset(key)
+        wrong = [f"{key}={spark.conf.get(key, '')}" for key, value in MEANING.items() if spark.conf.get(key, "") != value]
+    finally:
+        spark.stop()
+    if version.split(".")[:2] != wanted.split(".")[:2]:
+        yield Finding("engine", "problem", f"The engine at {url} is Spark {version}; this version of lakehouse is made for {wanted}.", "Use an engine of that.")
+    if wrong:
+        needed = ", ".join(f"{key}={value}" for key, value in MEANING.items() if any(w.startswith(f"{key}=") for w in wrong))
+        yield Finding("engine", "problem", f"The engine at {url} has {', '.join(wrong)}: its Thrift door gives other answers.", f"Start it with: {needed}")
+    if not wrong and version.split(".")[:2] == wanted.split(".")[:2]:
+        yield Finding("engine", "ok", f"remote, at {url}, Spark {version}")
 
 
 def _workers() -> Iterator[Finding]:
@@ -305,5 +326,5 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "catalogue": _catalogue,
 }
 
-# Those that ask the same of the same place, and what they would only repeat.
-AFTER = {"tables": "storage", "lease": "storage", "catalogue": "storage"}
+# Those that ask where another has asked already: after a problem there they would only repeat it.
+AFTER = {"tables": ("storage",), "workers": ("engine",), "lease": ("storage",), "catalogue": ("storage", "engine")}
