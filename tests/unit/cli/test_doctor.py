@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from lakehouse.cli import doctor, findings
 from lakehouse.cli.findings import CHECKS, Finding
+from lakehouse.engine.session import MEANING
 from lakehouse.errors import SetupError
 from lakehouse.settings import settings
 
@@ -109,6 +110,23 @@ def test_a_cluster_whose_engine_gets_no_worker_is_a_problem(monkeypatch: pytest.
     session.stop.assert_called_once()
     over.set()
     assert [f.level for f in CHECKS["workers"]()] == ["ok"]
+
+
+def test_an_engine_of_others_is_asked_what_it_would_do_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {**MEANING, "spark.sql.ansi.enabled": "false"}
+    told = dict(MEANING)
+    session = MagicMock(version="4.1.0")
+    session.conf.unset = told.pop
+    session.conf.get = lambda key, default: told.get(key, own.get(key, default))
+    monkeypatch.setattr("lakehouse.engine.session.connect", lambda: session)
+    there = SimpleNamespace(state="remote", endpoints=SimpleNamespace(connect_url="sc://spark:15002"))
+    monkeypatch.setattr(findings.launcher, "engine_status", lambda: there)
+    older, other = CHECKS["engine"]()
+    assert (older.level, "Spark 4.1.0" in older.text) == ("problem", True)
+    assert (other.level, "spark.sql.ansi.enabled=false" in other.text, other.mend) == ("problem", True, "Start it with: spark.sql.ansi.enabled=true")
+    session.version, own["spark.sql.ansi.enabled"] = findings.packages.version("pyspark"), "true"
+    told.update(MEANING)
+    assert [f.level for f in CHECKS["engine"]()] == ["ok"]
 
 
 def test_packages_are_held_against_the_lines_of_the_lock_that_concern_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
