@@ -125,6 +125,8 @@ def _storage() -> Iterator[Finding]:
 
 
 def _aot() -> Iterator[Finding]:
+    if settings().engine == "remote":
+        return
     cache = aot.cache_file(engine_config(settings()))
     if cache.is_file():
         yield Finding("AOT cache", "ok", f"{size(cache.stat().st_size)}: the engine starts three times faster")
