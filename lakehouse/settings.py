@@ -136,5 +136,6 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        reasons = "; ".join(f"{PREFIX}{'_'.join(str(p) for p in e['loc']).upper()}: {e['msg']}".replace(f"{PREFIX}: ", "") for e in error.errors())
+        said = ((PREFIX + "_".join(map(str, e["loc"])).upper(), e["msg"].removeprefix("Value error, ")) for e in error.errors())
+        reasons = "; ".join(f"{name}: {text}" if name != PREFIX else text for name, text in said)  # what concerns several names them itself
         raise SettingsError(f"The environment's settings can't be used: {reasons}.", next_step="Correct or unset these variables.") from error

@@ -39,6 +39,17 @@ def command(service: str, places: Mapping[str, str]) -> list[str]:
     return [places.get(word, word) for word in compose()["services"][service]["command"]]
 
 
+def healthcheck(service: str, places: Mapping[str, str]) -> list[str]:
+    """What its health check runs; ports that stand in a program's text are placed, too."""
+    words = [places.get(word, word) for word in compose()["services"][service]["healthcheck"]["test"][1:]]
+    return [re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: places.get(port[0], port[0]), word) for word in words]
+
+
+def volume_of(service: str) -> str:
+    """The volume that it keeps its data on; empty for one that has none."""
+    return str(next(iter(compose()["services"][service].get("volumes", ())), "")).partition(":")[0]
+
+
 def environment(service: str, env: Mapping[str, str], places: Mapping[str, str]) -> dict[str, str]:
     """A service's variables, in the same way."""
     told = {name: filled(str(value), env) for name, value in compose()["services"][service]["environment"].items()}

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import difflib
 import sys
+from errno import EDQUOT, EFBIG, ENOSPC
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from lakehouse.errors import LakehouseError
 
 # In the order in which people meet them. The summaries are repeated here so that help imports nothing; a test holds them against the commands.
 COMMANDS = {
@@ -125,8 +129,9 @@ def explain(error: Exception) -> int:
     from lakehouse.errors import LakehouseError
     from lakehouse.settings import PROJECT, settings
 
-    if isinstance(error, LakehouseError):
-        show_error(error)
+    known = error if isinstance(error, LakehouseError) else _disk_is_full(error)
+    if known is not None:
+        show_error(known)
         return 1
     try:
         home = settings().home
@@ -149,3 +154,17 @@ def explain(error: Exception) -> int:
     err.print(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}", style="red", markup=False)
     err.print(f"This is a defect of lakehouse, not of your data; tables change in whole commits only. {f'The trace: {log}' if log else ''}", markup=False)
     return 1
+
+
+def _disk_is_full(error: Exception) -> LakehouseError | None:
+    """Words for a disk of this process's own that is full: of a file, or of Dagster's database (SQLite)."""
+    from lakehouse.errors import SetupError
+    from lakehouse.settings import settings
+
+    if not (isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG)) and "database or disk is full" not in str(error):
+        return None
+    return SetupError(
+        f"There is no room left to write{f' {error.filename}' if isinstance(error, OSError) and error.filename else ''}.",
+        state="What was committed before stays; what was not leaves no trace.",
+        next_step=f"Make room below {settings().home}, then run it again. See with: lakehouse doctor",
+    )

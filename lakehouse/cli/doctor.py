@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from lakehouse.cli.findings import CHECKS, Finding
+from lakehouse.cli.findings import AFTER, CHECKS, Finding
 from lakehouse.cli.output import err, log_defect, out, plural
 from lakehouse.cli.steps import Steps
 from lakehouse.errors import LakehouseError
@@ -28,10 +28,15 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     Exit code 1 when there is a problem; a note (!) is not one.
     """
     settings()  # a setting that can't be used is the first thing to mend, and its error says how
-    found: list[Finding] = []
+    looked: dict[str, list[Finding]] = {}
     for name, look in CHECKS.items():
+        first = [before for before in AFTER.get(name, ()) if any(f.level == "problem" for f in looked.get(before, ()))]
+        if first:
+            looked[name] = [Finding(name, "note", f"Not looked at: first mend {' and '.join(first)}.")]
+            continue
         with Steps.waiting(f"Looking at {name}"):
-            found += _looked(name, look)
+            looked[name] = _looked(name, look)
+    found = [f for some in looked.values() for f in some]
     problems = sum(f.level == "problem" for f in found)
     if as_json:
         out.print_json(json.dumps({"home": str(settings().home), "problems": problems, "findings": [asdict(f) for f in found]}))

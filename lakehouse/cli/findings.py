@@ -28,12 +28,12 @@ from lakehouse.engine.config import engine_config, java_version
 from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, s3_folder
 from lakehouse.engine.lease import holder
 from lakehouse.engine.metadata import open_table
-from lakehouse.errors import DataError
+from lakehouse.errors import DataError, StorageError
 from lakehouse.gold.project import is_current
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
 from lakehouse.storage import check
-from lakehouse.storage.s3 import is_s3
+from lakehouse.storage.s3 import bucket_of, is_s3
 from lakehouse.storage.swap import keeps_its_word
 
 OLDEST = (3, 11)
@@ -104,10 +104,16 @@ def _jars() -> Iterator[Finding]:
 
 def _storage() -> Iterator[Finding]:
     """Object stores: keys, bucket, region, clock. A folder is looked at by `_home`."""
+    failed = set[str]()
     for name, url in (("warehouse", settings().warehouse), ("landing", settings().landing)):
-        if not is_s3(url):
+        if not is_s3(url) or bucket_of(url) in failed:
             continue
-        ahead = check(url)
+        try:
+            ahead = check(url)
+        except StorageError as error:
+            failed.add(bucket_of(url))
+            yield Finding("storage", "problem", error.what, error.next_step or "")
+            continue
         if abs(ahead) > WRONG_CLOCK:
             yield Finding(
                 name, "problem", f"The clock of the object store and this machine's are {abs(ahead):.0f} s apart; at 900 s it says no.", "Set the clock (NTP)."
@@ -119,6 +125,8 @@ def _storage() -> Iterator[Finding]:
 
 
 def _aot() -> Iterator[Finding]:
+    if settings().engine == "remote":
+        return
     cache = aot.cache_file(engine_config(settings()))
     if cache.is_file():
         yield Finding("AOT cache", "ok", f"{size(cache.stat().st_size)}: the engine starts three times faster")
@@ -187,9 +195,30 @@ def _engine() -> Iterator[Finding]:
     elif found.state == "running" and not found.current:
         yield Finding("engine", "note", "It runs with an older configuration.", "lakehouse engine stop (any command starts it again)")
     elif found.state == "remote":
-        yield Finding("engine", "ok", f"remote, at {found.endpoints.connect_url if found.endpoints else '?'}")
+        yield from _remote(found.endpoints.connect_url if found.endpoints else "")
     else:
         yield Finding("engine", "ok", found.state + (" (any command that needs it starts it)" if found.state == "stopped" else ""))
+
+
+def _remote(url: str) -> Iterator[Finding]:
+    """What an engine that others run says by itself: dbt and whoever else comes to its Thrift door is told nothing by us."""
+    from lakehouse.engine.session import MEANING, connect
+
+    spark, wanted = connect(), packages.version("pyspark")
+    try:
+        version = str(spark.version)
+        for key in MEANING:
+            spark.conf.unset(key)
+        wrong = [f"{key}={spark.conf.get(key, '')}" for key, value in MEANING.items() if spark.conf.get(key, "") != value]
+    finally:
+        spark.stop()
+    if version.split(".")[:2] != wanted.split(".")[:2]:
+        yield Finding("engine", "problem", f"The engine at {url} is Spark {version}; this version of lakehouse is made for {wanted}.", "Use an engine of that.")
+    if wrong:
+        needed = ", ".join(f"{key}={value}" for key, value in MEANING.items() if any(w.startswith(f"{key}=") for w in wrong))
+        yield Finding("engine", "problem", f"The engine at {url} has {', '.join(wrong)}: its Thrift door gives other answers.", f"Start it with: {needed}")
+    if not wrong and version.split(".")[:2] == wanted.split(".")[:2]:
+        yield Finding("engine", "ok", f"remote, at {url}, Spark {version}")
 
 
 def _workers() -> Iterator[Finding]:
@@ -298,3 +327,6 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "lease": _owner,
     "catalogue": _catalogue,
 }
+
+# Those that ask where another has asked already: after a problem there they would only repeat it.
+AFTER = {"tables": ("storage",), "workers": ("engine",), "lease": ("storage",), "catalogue": ("storage", "engine")}

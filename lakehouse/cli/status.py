@@ -31,6 +31,7 @@ from lakehouse.quality.freshness import newest_data
 from lakehouse.services.background import find
 from lakehouse.settings import settings
 from lakehouse.sources.protocol import Amount
+from lakehouse.storage import check
 from lakehouse.tables import Table
 
 app = typer.Typer(add_completion=False)
@@ -75,6 +76,7 @@ def status(
     Read from the tables' logs and the sources: starts neither the engine nor Dagster, and changes nothing.
     """
     lake = read_lake().only(tables or [])
+    check(settings().warehouse)  # said once, with its mend, and not of each table
     if watching:
         watch(lambda: look(lake))
         return

@@ -9,17 +9,17 @@ import os
 from collections.abc import Sequence
 
 from lakehouse.engine import process
-from lakehouse.engine.config import EngineConfig
+from lakehouse.engine.config import TUNED, EngineConfig
 
 MASTER, WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
-_HEAP = "512m"  # of a master or worker itself: it only starts others
-# Spark starts executors with a module that is only in full JDKs, and that only its machine learning uses.
+_SMALL = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # of a master or worker itself: it only starts others
+# Spark starts executors with a module that is only in full JDKs, and that only its machine learning uses; and knows nothing of this Java's flags.
 _JAVA = """#!/bin/sh
 for argument do
     shift
     [ "$argument" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$argument"
 done
-exec '{java}' "$@"
+exec '{java}' {flags} "$@"
 """
 
 
@@ -41,7 +41,7 @@ def environment(config: EngineConfig, host: str) -> dict[str, str]:
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
     scratch = program.with_name(f".java.{os.getpid()}")
-    scratch.write_text(_JAVA.format(java=config.java), "utf-8")
+    scratch.write_text(_JAVA.format(java=config.java, flags=" ".join(TUNED)), "utf-8")
     scratch.chmod(0o755)
     scratch.replace(program)
     found = {**process.environment(config), "JAVA_HOME": str(home)}
@@ -50,4 +50,4 @@ def environment(config: EngineConfig, host: str) -> dict[str, str]:
 
 def _command(config: EngineConfig, main: str, words: Sequence[str]) -> list[str]:
     jars = ":".join(str(path) for path in config.class_path if path.is_relative_to(config.spark_home))
-    return [str(config.java), *config.portable, f"-Xmx{_HEAP}", "-cp", jars, main, *words]
+    return [str(config.java), *config.portable, *_SMALL, "-cp", jars, main, *words]

@@ -146,7 +146,7 @@ def _download(jar: Jar, cache: Path) -> Path:
         raise SetupError(
             f"{jar.coordinate} could not be fetched from the Maven repository: {_reason(error)}",
             state="Jars fetched before are kept; the next run continues there.",
-            next_step="Check the network (HTTPS_PROXY, REQUESTS_CA_BUNDLE) and the free disk space, then run: make setup.",
+            next_step="Check the network (HTTPS_PROXY, REQUESTS_CA_BUNDLE) and the free disk space, then run it again.",
         ) from error
     return Path(found)
 

@@ -131,7 +131,7 @@ class Changes:
 
 
 def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
-    """The table at a version (None: the newest), or None when there is no table. Raises `DataError` when its protocol is unknown here, `StorageError`."""
+    """The table at a version (None: the newest), or None when there is no table. Raises `DataError` when its log can't be understood here, `StorageError`."""
     location = table.location(settings().warehouse)
     try:
         with explained(location):
@@ -139,13 +139,21 @@ def open_table(table: Table, version: int | None = None) -> DeltaTable | None:
     except TableNotFoundError:
         return None
     except DeltaError as error:
-        if "Unsupported" not in str(error):
-            raise
-        raise DataError(
-            f"{table} needs more of Delta's protocol than this version knows: {str(error).rpartition('Unsupported: ')[2]}.",
+        raise _not_understood(table, str(error)) from error
+
+
+def _not_understood(table: Table, said: str) -> DataError:
+    if "Unsupported" in said:
+        return DataError(
+            f"{table} needs more of Delta's protocol than this version knows: {said.rpartition('Unsupported: ')[2]}.",
             state="It was neither read nor changed.",
             next_step="Use the version that gave the table this feature, or a newer one; or go back to a copy from before (docs/deploy.md).",
-        ) from error
+        )
+    return DataError(
+        f"The log of {table} can't be read: {said.splitlines()[0]}.",
+        state="It was neither read nor changed.",
+        next_step=f"See {table.location(settings().warehouse)}/_delta_log. A file that is damaged or missing comes from a copy (docs/deploy.md).",
+    )
 
 
 def state(table: Table) -> TableState | None:

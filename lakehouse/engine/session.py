@@ -13,6 +13,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, cast
 
+from lakehouse.engine.catalog import create_databases
 from lakehouse.engine.launcher import Endpoints, ensure_engine
 from lakehouse.engine.process import accepts
 from lakehouse.errors import EngineError
@@ -20,6 +21,16 @@ from lakehouse.errors import EngineError
 if TYPE_CHECKING:  # PySpark takes a second to import: only those who connect pay
     from pyspark.sql import SparkSession
 
+# What a query means, as the engine's own settings have it: told to an engine that others run. Its Thrift door has what these say (`doctor` looks).
+MEANING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
+}
 _SHOUTING = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 _DETAILS = re.compile(r'status = StatusCode\.\w+\s+details = "(.*)"')
 _TRACE = ("JVM stacktrace:", "\tat ", "Caused by:", "org.apache.spark.SparkException:", "*** Source:")
@@ -35,7 +46,10 @@ def connect() -> SparkSession:
     for last in (False, True):
         endpoints = ensure_engine()
         try:
-            return open_session(endpoints)
+            session = open_session(endpoints)
+            if endpoints.pid is None:  # ours has its databases since its start
+                create_databases(session)
+            return session
         except PySparkException as error:  # it was killed a moment ago, and its process was still there to be seen
             if last:
                 look = "Look at it with: lakehouse engine status" if endpoints.pid else "Check LAKEHOUSE_CONNECT_URL, and that it runs and can be reached."
@@ -62,8 +76,8 @@ def open_session(endpoints: Endpoints) -> SparkSession:
     connected.client.set_retry_policies([DefaultPolicy(max_retries=5, max_backoff=1000)])
     _ = connected.version
     if not ours:
-        session.conf.set("spark.sql.session.timeZone", "UTC")
-        session.conf.set("spark.sql.variable.substitute", "false")
+        for key, value in MEANING.items():
+            session.conf.set(key, value)
         connected.client.set_retry_policies([DefaultPolicy()])
     return session
 

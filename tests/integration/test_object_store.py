@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from s3fs import S3FileSystem
+from typer.testing import CliRunner
 
+from lakehouse.cli import status
 from lakehouse.cli.findings import CHECKS
 from lakehouse.contracts.model import FileSource
 from lakehouse.engine.lease import Owner, holder, take
@@ -89,10 +91,27 @@ def test_a_table_that_was_never_made_is_none(use: Use) -> None:
 )
 def test_what_is_wrong_is_said_with_its_mend_by_every_way_in_and_by_doctor(use: Use, changes: dict[str, str], says: str) -> None:
     use(**changes)
-    for way in (lambda: check(settings().warehouse), lambda: open_table(TABLE), lambda: list(CHECKS["storage"]())):
+    for way in (lambda: check(settings().warehouse), lambda: open_table(TABLE)):
         with pytest.raises(StorageError, match=says) as told:
             way()
         assert told.value.next_step
+    found = next(CHECKS["storage"]())
+    assert found.level == "problem" and says in found.text and found.mend
+
+
+def test_what_is_wrong_with_one_bucket_does_not_hide_the_other(use: Use) -> None:
+    use(LAKEHOUSE_WAREHOUSE="s3a://nowhere/warehouse")
+    assert [(f.name, f.level) for f in CHECKS["storage"]()] == [("storage", "problem"), ("landing", "ok")]
+    use(LAKEHOUSE_WAREHOUSE="s3a://nowhere/warehouse", LAKEHOUSE_LANDING="s3a://nowhere/landing")
+    assert len(list(CHECKS["storage"]())) == 1
+
+
+def test_status_says_it_once_and_not_of_each_table(use: Use) -> None:
+    use(LAKEHOUSE_WAREHOUSE="s3a://nowhere/warehouse")
+    done = CliRunner().invoke(status.app, [])
+    assert isinstance(done.exception, StorageError)
+    assert "there is no bucket nowhere" in str(done.exception)
+    assert not done.stdout
 
 
 def test_a_clock_that_is_wrong_is_found_before_the_server_says_no(use: Use, server: S3Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,29 @@ CHOSEN = {**EXAMPLE, "AWS_SECRET_ACCESS_KEY": "s", "POSTGRES_PASSWORD": "p"}
 
 def test_the_compose_file_is_one_by_the_specification() -> None:
     compose_spec.PyCompose.from_json(json.dumps(compose())).to_spec()
+
+
+def has_compose() -> bool:
+    return shutil.which("docker") is not None and subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_compose(), reason="no docker compose here")
+def test_docker_compose_takes_the_file_with_variables_and_without_says_which(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in CHOSEN.items()))
+    command = ["docker", "compose", "-f", str(DOCKER / "compose.yaml"), "--profile", "cluster", "--env-file"]
+    assert subprocess.run([*command, str(tmp_path / "env"), "config", "-q"], check=False).returncode == 0
+    told = subprocess.run([*command, str(DOCKER / ".env.example"), "config", "-q"], capture_output=True, text=True, check=False)
+    assert told.returncode != 0 and "choose one in docker/.env" in told.stderr
+
+
+def test_who_waits_until_another_is_well_waits_for_one_that_has_a_check() -> None:
+    for service in SERVICES.values():
+        for name, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+            else:
+                assert SERVICES[name]["restart"] == "no"  # it ends, and is not started again
+            assert set(SERVICES[name].get("profiles", ())) <= set(service.get("profiles", ()))
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -109,6 +133,14 @@ def test_pods_run_the_commands_of_the_compose_file_bounded_and_without_privilege
             assert container["image"] == SERVICES["engine"]["image"]
             assert set(container["resources"]["limits"]) == {"cpu", "memory"}
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_where_a_pod_mounts_files_it_has_a_folder_that_it_may_write_to() -> None:
+    for manifest in MANIFESTS:
+        for container in manifest.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+            mounts = container["volumeMounts"]
+            folders = {mount["mountPath"] for mount in mounts if "subPath" not in mount}
+            assert {str(Path(mount["mountPath"]).parent) for mount in mounts if "subPath" in mount} <= folders
 
 
 def test_settings_in_the_manifests_are_settings() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,6 +123,17 @@ def test_a_defect_is_one_line_and_its_trace_is_in_the_log(home: Path, capsys: py
     assert "Traceback" not in said
     assert str(home / "logs" / "cli.log") in said
     assert "Traceback" in (home / "logs" / "cli.log").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device", "/data/x"), RuntimeError("(sqlite3.OperationalError) database or disk is full")]
+)
+def test_a_full_disk_is_no_defect_and_says_where_to_make_room(home: Path, capsys: pytest.CaptureFixture[str], error: Exception) -> None:
+    assert explain(error) == 1
+    said = capsys.readouterr().err
+    assert "no room left" in said
+    assert f"Make room below {home}" in " ".join(said.split())
+    assert "defect of lakehouse" not in said
 
 
 def test_an_error_of_the_engine_is_brief_and_names_both_logs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

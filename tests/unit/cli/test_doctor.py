@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from lakehouse.cli import doctor, findings
 from lakehouse.cli.findings import CHECKS, Finding
+from lakehouse.engine.session import MEANING
 from lakehouse.errors import SetupError
 from lakehouse.settings import settings
 
@@ -43,6 +44,17 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(monkeypatch: pytes
     assert told["problems"] == 2
     assert [f["level"] for f in told["findings"]] == ["problem", "problem", "ok"]
     assert told["findings"][1] == {"name": "two", "level": "problem", "text": "The jar is wrong.", "mend": "make setup"}
+
+
+def test_what_asks_the_same_place_in_vain_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> Iterator[Finding]:
+        raise AssertionError
+
+    asked = {"storage": lambda: iter([Finding("storage", "problem", "nobody answers")]), "tables": never, "lease": never}
+    monkeypatch.setattr(doctor, "CHECKS", asked)
+    told = json.loads(CliRunner().invoke(doctor.app, ["--json"]).stdout)
+    assert [f["level"] for f in told["findings"]] == ["problem", "note", "note"]
+    assert "first mend storage" in told["findings"][1]["text"]
 
 
 def test_a_note_is_not_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +110,23 @@ def test_a_cluster_whose_engine_gets_no_worker_is_a_problem(monkeypatch: pytest.
     session.stop.assert_called_once()
     over.set()
     assert [f.level for f in CHECKS["workers"]()] == ["ok"]
+
+
+def test_an_engine_of_others_is_asked_what_it_would_do_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {**MEANING, "spark.sql.ansi.enabled": "false"}
+    told = dict(MEANING)
+    session = MagicMock(version="4.1.0")
+    session.conf.unset = told.pop
+    session.conf.get = lambda key, default: told.get(key, own.get(key, default))
+    monkeypatch.setattr("lakehouse.engine.session.connect", lambda: session)
+    there = SimpleNamespace(state="remote", endpoints=SimpleNamespace(connect_url="sc://spark:15002"))
+    monkeypatch.setattr(findings.launcher, "engine_status", lambda: there)
+    older, other = CHECKS["engine"]()
+    assert (older.level, "Spark 4.1.0" in older.text) == ("problem", True)
+    assert (other.level, "spark.sql.ansi.enabled=false" in other.text, other.mend) == ("problem", True, "Start it with: spark.sql.ansi.enabled=true")
+    session.version, own["spark.sql.ansi.enabled"] = findings.packages.version("pyspark"), "true"
+    told.update(MEANING)
+    assert [f.level for f in CHECKS["engine"]()] == ["ok"]
 
 
 def test_packages_are_held_against_the_lines_of_the_lock_that_concern_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

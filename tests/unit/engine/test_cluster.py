@@ -79,5 +79,6 @@ def test_master_and_worker_run_on_the_packages_java_and_executors_on_one_without
     java = Path(env["JAVA_HOME"]) / "bin" / "java"
     done = subprocess.run([java, "--add-modules=jdk.incubator.vector", "-version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "-XX:-DontCompileHugeMethods" in java.read_text()
     assert env["SPARK_LOCAL_IP"] == "127.0.0.1"
     assert "SPARK_LOCAL_IP" not in cluster.environment(config, "worker-1")

@@ -99,3 +99,13 @@ def test_a_table_of_a_newer_protocol_is_told_and_not_taken_for_one_that_is_not_t
     assert "docs/deploy.md" in (told.value.next_step or "")
     (found,) = CHECKS["tables"]()
     assert (found.level, found.text) == ("problem", told.value.what)
+
+
+def test_a_log_that_is_damaged_is_told_with_its_folder_and_by_doctor() -> None:
+    write(None)
+    file = Path(T.location(settings().warehouse)) / "_delta_log" / f"{0:020d}.json"
+    file.write_text(file.read_text().replace('{"protocol"', '{"protocol'))
+    with pytest.raises(DataError, match=r"The log of silver\.t can't be read") as told:
+        metadata.state(T)
+    assert "_delta_log" in (told.value.next_step or "")
+    assert [(f.level, f.text) for f in CHECKS["tables"]()] == [("problem", told.value.what)]

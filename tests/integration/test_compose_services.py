@@ -1,0 +1,55 @@
+"""The compose file's object store and what makes its bucket, with their commands and settings as processes on loopback: keys from the file of variables."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lakehouse.engine.process import free_ports
+from tests.compose_file import command, environment, healthcheck
+from tests.s3_server import BUCKET, KEY, SECRET, S3Server
+
+VARIABLES = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "POSTGRES_PASSWORD": "none here"}
+
+
+def test_the_object_store_takes_its_keys_from_the_variables_and_gets_its_bucket(tmp_path: Path) -> None:
+    s3, s3_rpc, *rest = free_ports(8)
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    alone = [f"-s3.port.grpc={s3_rpc}", *(f"-{name}={port}" for name, port in zip(names, rest, strict=True))]  # in a network of its own it has the usual ones
+    places = {"-ip=s3": "-ip=127.0.0.1", "-ip.bind=0.0.0.0": "-ip.bind=127.0.0.1", "-dir=/data": f"-dir={tmp_path}", "-s3.port=8333": f"-s3.port={s3}"}
+    places |= {"8333": str(s3), "http://s3:8333": f"http://127.0.0.1:{s3}"}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "AWS_"))}
+    weed = [str(Path(sys.executable).with_name("weed")), *command("s3", places), *alone]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(weed, env={**inherited, **environment("s3", VARIABLES, places)}, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        url, end = healthcheck("s3", places)[-1], time.monotonic() + 60
+        while not answers(url):
+            assert server.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()[-3000:]
+            time.sleep(0.2)
+        env = {**inherited, **environment("bucket", VARIABLES, places), "LAKEHOUSE_HOME": str(tmp_path / "home")}
+        done = subprocess.run([sys.executable, *command("bucket", {})[1:]], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        client = S3Server(f"http://127.0.0.1:{s3}")
+        assert [found["Name"] for found in client.client().list_buckets()["Buckets"]] == [BUCKET]
+        with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+            client.client(secret="another").list_objects_v2(Bucket=BUCKET)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether its health check would say so."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
