@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,13 @@ PYTHON = sys.executable
 
 @dataclass(frozen=True)
 class Run:
-    """One measured process. Memory in bytes."""
+    """One measured process. Memory in bytes: the most that the process, the engine, and the largest of a cluster's executors held."""
 
     seconds: float
     client: int
     engine: int
     output: str
+    executor: int = 0
 
     @property
     def result(self) -> dict[str, float]:
@@ -33,13 +35,16 @@ class Run:
         return found
 
 
-def run(command: list[str], env: dict[str, str], home: Path) -> Run:
-    """Run a command to its end. Raises `RuntimeError` with what it said when it fails."""
-    peak = {"client": 0, "engine": 0}
+def run(command: list[str], env: dict[str, str], home: Path, workers: Sequence[int] = ()) -> Run:
+    """Run a command to its end; `workers` are the processes of a cluster whose children are executors.
+
+    Raises `RuntimeError` with what it said when it fails.
+    """
+    peak = {"client": 0, "engine": 0, "executor": 0}
     started = time.perf_counter()
     process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(process.pid, home, peak, done))
+    watcher = threading.Thread(target=_watch, args=(process.pid, home, workers, peak, done))
     watcher.start()
     out, err = process.communicate()
     seconds = time.perf_counter() - started
@@ -47,12 +52,13 @@ def run(command: list[str], env: dict[str, str], home: Path) -> Run:
     watcher.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{(out + err)[-4000:]}")
-    return Run(seconds, peak["client"], peak["engine"], out)
+    return Run(seconds, peak["client"], peak["engine"], out, peak["executor"])
 
 
-def _watch(pid: int, home: Path, peak: dict[str, int], done: threading.Event) -> None:
+def _watch(pid: int, home: Path, workers: Sequence[int], peak: dict[str, int], done: threading.Event) -> None:
     while not done.wait(0.2):
-        for name, number in (("client", pid), ("engine", engine_pid(home))):
+        executors = [("executor", child.pid) for worker in workers for child in psutil.Process(worker).children()]
+        for name, number in (("client", pid), ("engine", engine_pid(home)), *executors):
             try:
                 peak[name] = max(peak[name], psutil.Process(number).memory_info().rss if number else 0)
             except psutil.NoSuchProcess:
