@@ -89,10 +89,10 @@ class Place:
             shutil.copy(file, target)
 
     def measure(self, work: str, rows: int) -> dict[str, Any]:
-        """A piece of work in a process of its own: its seconds, and the most memory (MiB) of driver and executor."""
+        """A piece of work in a process of its own: seconds, seconds of processors (with the client's start), the most memory (MiB) of driver and executor."""
         landing = f"s3a://{BUCKET}/data/{rows}" if self.s3 is not None else str(self.home / f"data/{rows}")
         done = run([PYTHON, "-m", "benchmarks.platform_run", work], {**self.env, "LAKEHOUSE_LANDING": landing}, self.home, self.workers)
-        return {"seconds": done.result.get("run_s", 0.0), "driver": done.engine >> 20, "executor": done.executor >> 20}
+        return {"seconds": done.result.get("run_s", 0.0), "processor": done.processor, "driver": done.engine >> 20, "executor": done.executor >> 20}
 
     def size(self, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """All kinds of work at one size."""
@@ -146,28 +146,29 @@ def main() -> None:
 
 
 def report(measured: list[dict[str, Any]]) -> str:
-    """A line for each kind of work and place: seconds by size, and the exponent b of seconds = a · rows^b; of several measurements the last."""
+    """A line for each kind of work and place: seconds (and processor seconds) by size, and the exponents b of a · rows^b; of several measurements the last."""
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = defaultdict(dict)
     for one in measured:
         found[one["what"], one["place"]][one["rows"]] = one
     sizes = sorted({one["rows"] for one in measured})
-    lines = [f"| what | where | {' | '.join(f'{n:,}' for n in sizes)} | exponent | driver, most | executor, most |", "|---" * (5 + len(sizes)) + "|"]
+    heads = ["what", "where", *(f"{n:,}" for n in sizes), "exponent", "of processor s", "driver, most", "executor, most"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for what, name in WHAT.items():
         for place in PLACES:
             by_rows = found.get((what, place), {})
             if by_rows:
-                times = [f"{by_rows[n]['seconds']:.1f} s" if n in by_rows else "" for n in sizes]
-                driver, executor = (max(one[k] for one in by_rows.values()) / 1024 for k in ("driver", "executor"))
-                memory = f"{driver:.1f} GiB | {f'{executor:.1f} GiB' if executor else ''}"
-                lines.append(f"| {name} | {place} | {' | '.join(times)} | {_exponent(by_rows)} | {memory} |")
+                times = [f"{by_rows[n]['seconds']:.1f} s ({by_rows[n]['processor']:.0f})" if n in by_rows else "" for n in sizes]
+                exponents = [_exponent(by_rows, key) for key in ("seconds", "processor")]
+                memory = [max(one[key] for one in by_rows.values()) / 1024 for key in ("driver", "executor")]
+                lines.append(f"| {' | '.join([name, place, *times, *exponents, *(f'{m:.1f} GiB' if m else '' for m in memory)])} |")
     return "\n".join(lines)
 
 
-def _exponent(by_rows: dict[int, dict[str, Any]]) -> str:
+def _exponent(by_rows: dict[int, dict[str, Any]], key: str) -> str:
     """By least squares through the logarithms."""
     if len(by_rows) < 2:
         return ""
-    return f"{statistics.linear_regression([math.log(n) for n in by_rows], [math.log(one['seconds']) for one in by_rows.values()]).slope:.2f}"
+    return f"{statistics.linear_regression([math.log(n) for n in by_rows], [math.log(one[key]) for one in by_rows.values()]).slope:.2f}"
 
 
 if __name__ == "__main__":
