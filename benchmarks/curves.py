@@ -94,6 +94,11 @@ class Place:
         done = run([PYTHON, "-m", "benchmarks.platform_run", work], {**self.env, "LAKEHOUSE_LANDING": landing}, self.home, self.workers)
         return {"seconds": done.result.get("run_s", 0.0), "processor": done.processor, "driver": done.engine >> 20, "executor": done.executor >> 20}
 
+    def _bytes(self, rows: int) -> dict[str, int]:
+        """What the records take in files, in Bronze and in Silver; of a lake in folders."""
+        folders = {"files": self.home / f"data/{rows}", **{layer: self.home / "warehouse" / layer / "reading" for layer in ("bronze", "silver")}}
+        return {name: sum(file.stat().st_size for file in folder.rglob("*.*") if file.is_file()) for name, folder in folders.items() if folder.exists()}
+
     def size(self, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
         """All kinds of work at one size."""
         data = self.work / f"data/{rows}"
@@ -102,7 +107,7 @@ class Place:
         generate(data / "increment", rows // 100, "50000", "2", "--days", "1", "--first-day", f"2026-01-{DAYS}", "--start-id", str(10 * rows))
         self.measure("reset", rows)
         self.bring(data / "reading", rows)
-        yield "full", self.measure("dagster", rows)
+        yield "full", {**self.measure("dagster", rows), **self._bytes(rows)}
         self.bring(data / "increment", rows)
         yield "increment", self.measure("dagster", rows)
         yield "backfill", self.measure("backfill", rows)
@@ -115,8 +120,9 @@ def _process(env: dict[str, str], *words: str) -> Iterator[int]:
     try:
         yield process.pid
     finally:
-        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-            one.kill()
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
         process.wait()
 
 
