@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,17 @@ PYTHON = sys.executable
 
 @dataclass(frozen=True)
 class Run:
-    """One measured process. Memory in bytes."""
+    """One measured process. Memory in bytes: the most that the process, the engine, and the largest of a cluster's executors held.
+
+    `processor`: the seconds that processors worked for all of them meanwhile, which depends less on what else a machine does.
+    """
 
     seconds: float
     client: int
     engine: int
     output: str
+    executor: int = 0
+    processor: float = 0.0
 
     @property
     def result(self) -> dict[str, float]:
@@ -33,13 +39,18 @@ class Run:
         return found
 
 
-def run(command: list[str], env: dict[str, str], home: Path) -> Run:
-    """Run a command to its end. Raises `RuntimeError` with what it said when it fails."""
-    peak = {"client": 0, "engine": 0}
+def run(command: list[str], env: dict[str, str], home: Path, workers: Sequence[int] = ()) -> Run:
+    """Run a command to its end; `workers` are the processes of a cluster whose children are executors.
+
+    Raises `RuntimeError` with what it said when it fails.
+    """
+    peak = {"client": 0, "engine": 0, "executor": 0}
+    before = _processor([p for _, p in _working(home, workers)])
     started = time.perf_counter()
     process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(process.pid, home, peak, done))
+    own: list[float] = [0.0]
+    watcher = threading.Thread(target=_watch, args=(process.pid, home, workers, peak, own, done))
     watcher.start()
     out, err = process.communicate()
     seconds = time.perf_counter() - started
@@ -47,16 +58,36 @@ def run(command: list[str], env: dict[str, str], home: Path) -> Run:
     watcher.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{(out + err)[-4000:]}")
-    return Run(seconds, peak["client"], peak["engine"], out)
+    worked = _processor([p for _, p in _working(home, workers)]) - before
+    return Run(seconds, peak["client"], peak["engine"], out, peak["executor"], worked + own[0])
 
 
-def _watch(pid: int, home: Path, peak: dict[str, int], done: threading.Event) -> None:
+def _watch(pid: int, home: Path, workers: Sequence[int], peak: dict[str, int], own: list[float], done: threading.Event) -> None:  # noqa: PLR0913 - what `run` knows
     while not done.wait(0.2):
-        for name, number in (("client", pid), ("engine", engine_pid(home))):
+        own[0] = max(own[0], _processor([pid]))
+        for name, number in (("client", pid), *_working(home, workers)):
             try:
-                peak[name] = max(peak[name], psutil.Process(number).memory_info().rss if number else 0)
+                peak[name] = max(peak[name], psutil.Process(number).memory_info().rss)
             except psutil.NoSuchProcess:
                 continue
+
+
+def _working(home: Path, workers: Sequence[int]) -> list[tuple[str, int]]:
+    """The engine's process, when one runs, and the executors'."""
+    engine = engine_pid(home)
+    return [*([("engine", engine)] if engine else []), *[("executor", child.pid) for worker in workers for child in psutil.Process(worker).children()]]
+
+
+def _processor(pids: Sequence[int]) -> float:
+    """Seconds that these processes have worked so far."""
+    total = 0.0
+    for pid in pids:
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
 
 
 def engine_pid(home: Path) -> int | None:

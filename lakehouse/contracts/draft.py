@@ -58,6 +58,7 @@ class Facts:
     candidates: list[tuple[str, ...]] = field(default_factory=list)
     repeated: int = 0
     snapshots: bool = False
+    dump: bool = False
     kind: str = "entity"
     event: DraftColumn | None = None
     lag: int = 0
@@ -277,6 +278,7 @@ def _kind(facts: Facts) -> list[str]:
     if facts.kind == "event":
         return ["  - {property: kind, value: event}  # rows happen at a time; entity, when a row is the present state of a thing"]
     why = "each file is a snapshot of things" if facts.snapshots else "no date that things happened at was found"
+    why = "files without a day of their own hold more than a year: whole tables" if facts.dump and not facts.snapshots else why
     return [f"  - {{property: kind, value: entity}}  # {why}; event, when rows happen at a time"]
 
 

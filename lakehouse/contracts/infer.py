@@ -18,7 +18,7 @@ from lakehouse.contracts.columns import NAME
 from lakehouse.contracts.draft import DraftColumn, Facts, Place, write_draft
 from lakehouse.contracts.guess import NULL_WORDS, Guess, guess_arrow, guess_json, guess_text
 from lakehouse.contracts.keys import decide_key
-from lakehouse.contracts.sample import Sample, read_sample
+from lakehouse.contracts.sample import ENDINGS, Sample, read_sample
 from lakehouse.contracts.table import NAME as TABLE_NAME
 from lakehouse.errors import ContractError
 
@@ -31,6 +31,7 @@ _DAY_PATTERNS = (
 )
 _EVENT_NAMES = ("event", "occur", "timestamp", "ordered", "created", "started", "time", "ts", "date", "day")
 _NOT_EVENT = re.compile(r"updat|modif|chang|valid|birth|install|expir|promis|due|deliver|shipped|ended|deleted|_to$|_until$|since", re.I)
+_DUMP_DAYS = 366  # a file without a day of its own that holds more days than this is a table's dump
 _SEQUENCE = re.compile(r"updat|modif|changed|version|sequence|^seq$|revision", re.I)
 
 
@@ -54,7 +55,9 @@ def infer(paths: Sequence[Path], *, name: str | None = None, domain: str | None 
     days = _file_days(sample, place)
     facts = Facts(name, domain, place, columns, sample.size, len(sample.files), sample.complete, sample.unreadable)
     facts.delimiter, facts.multi_line, facts.null = sample.delimiter, sample.multi_line, null
-    event = decide_key(facts, sample, _event_column(facts))
+    event = _event_column(facts)
+    facts.dump = event is not None and place.date_pattern is None and _span(event) > _DUMP_DAYS
+    event = decide_key(facts, sample, None if facts.dump else event)
     _decide_dates(facts, sample, days, event)
     facts.sequence = _sequence(facts)
     return Draft(write_draft(facts), f"{sample.size:,} records of {len(sample.files)} file{'s' * (len(sample.files) != 1)}, {len(columns)} columns")
@@ -115,9 +118,9 @@ def _place(sample: Sample, paths: list[Path], landing: str) -> Place:
 
 
 def _glob(sample: Sample) -> str:
-    endings = Counter(f.name[f.name.index(".") :] if "." in f.name[1:] else "" for f in sample.files)
-    base = {e.split(".")[1] for e in endings if e}
-    return f"**/*.{base.pop()}*" if len(base) == 1 and "" not in endings else "**/*"
+    """By the ending that tells the format, where all files have the same; what stands before it, such as a number, differs from file to file."""
+    endings = {next((s for s in reversed(f.suffixes) if s.lower() in ENDINGS), "") for f in sample.files}
+    return f"**/*{endings.pop()}*" if len(endings) == 1 and "" not in endings else "**/*"
 
 
 def _day(pattern: str, path: str) -> date | None:
@@ -171,6 +174,13 @@ def _decide_dates(facts: Facts, sample: Sample, days: list[date], column: DraftC
     # One absurd date, such as 1970 for "unknown", must not make fifty years of partitions.
     facts.start = min(facts.start, first) if facts.start.year - first.year < 30 or len(lags) < 10 else facts.start
     facts.early = sum(lag < -1 for lag in lags)
+
+
+def _span(column: DraftColumn) -> int:
+    """The days from first to last, a twentieth at each end aside: there stand absurd ones, such as 1970 for "unknown"."""
+    days = sorted(column.guess.days.values())
+    edge = len(days) // 20
+    return (days[-1 - edge] - days[edge]).days
 
 
 def _event_column(facts: Facts) -> DraftColumn | None:

@@ -20,7 +20,7 @@ from lakehouse.errors import ContractError
 LIMIT = 100_000
 MAX_FILES = 200
 _LONGEST_LINE = 16 << 20
-_ENDINGS = {
+ENDINGS = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet", ".pq": "parquet", ".avro": "avro",
 }  # fmt: skip
 
@@ -104,7 +104,7 @@ def _format(files: Sequence[Path]) -> str:
 
 def _kind(file: Path) -> str:
     endings = [s.lower() for s in file.suffixes]
-    known = next((_ENDINGS[s] for s in reversed(endings) if s in _ENDINGS), None)
+    known = next((ENDINGS[s] for s in reversed(endings) if s in ENDINGS), None)
     if known:
         return known
     with _open(file) as stream:

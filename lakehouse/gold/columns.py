@@ -14,7 +14,7 @@ from typing import Any
 
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.spark_schema import silver_fields
-from lakehouse.gold.project import compiled_path, models, served
+from lakehouse.gold.project import Model, compiled_path, models, served
 from lakehouse.lineage import ROWS, Lineage, Ref
 
 
@@ -50,11 +50,12 @@ def gold_columns(contracts: Mapping[str, Contract]) -> GoldColumns:
     """Read all models whose Silver tables have contracts; once for each state of the dbt project. Raises `SetupError` when dbt can't compile it."""
     compiled = compiled_path()
     silver = tuple((str(c.silver), tuple(f.name for f in silver_fields(c))) for c in contracts.values())
-    return _read(compiled, compiled.stat().st_mtime, silver)
+    stamp = compiled.stat().st_mtime
+    return _read(compiled, stamp, served(models(compiled, stamp), contracts), silver)
 
 
 @lru_cache(maxsize=2)
-def _read(compiled: Path, stamp: float, silver: tuple[tuple[str, tuple[str, ...]], ...]) -> GoldColumns:
+def _read(compiled: Path, stamp: float, all_models: tuple[Model, ...], silver: tuple[tuple[str, tuple[str, ...]], ...]) -> GoldColumns:
     from sqlglot.errors import SqlglotError  # loaded on first use, as it is seldom needed
 
     from lakehouse.gold.query import Made, made_of
@@ -64,7 +65,7 @@ def _read(compiled: Path, stamp: float, silver: tuple[tuple[str, tuple[str, ...]
     tables: dict[str, tuple[str, ...]] = dict(silver)
     lineage: dict[Ref, frozenset[Ref]] = {}
     unreadable: dict[str, str] = {}
-    for model in served(models(compiled, stamp), [table.partition(".")[2] for table in tables]):
+    for model in all_models:
         name = f"{model.schema}.{model.name}"
         try:
             made = made_of(nodes[model.name]["compiled_code"], tables)

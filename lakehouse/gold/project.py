@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 
+from lakehouse.contracts.model import Contract
 from lakehouse.gold import dbt
 from lakehouse.settings import settings
 from lakehouse.tables import Table
@@ -39,7 +40,10 @@ class Reach:
 
 @dataclass(frozen=True)
 class Model:
-    """A dbt model that becomes a table or view. `code` changes with its SQL, and with that of the views below it."""
+    """A dbt model that becomes a table or view. `code` changes with its SQL, and with that of the views below it.
+
+    `domains`: the domain of each of its Silver tables, as the dbt sources file says (another lake's table of that name is another table).
+    """
 
     name: str
     schema: str
@@ -47,6 +51,7 @@ class Model:
     partition: str | None
     reach: Reach
     code: str
+    domains: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -99,6 +104,7 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     found = json.loads(manifest.read_text())
     nodes = {i: n for i, n in found["nodes"].items() if n["resource_type"] == "model"}
     sources = {i: n["name"] for i, n in found["sources"].items()}
+    domains = {n["name"]: n["config"].get("meta", {}).get("domain") for n in found["sources"].values()}
     resolved: dict[str, Reach] = {}
 
     def reach(unique_id: str) -> Reach:
@@ -117,7 +123,8 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     for unique_id in nodes:
         reach(unique_id)
     kept = [(i, nodes[i]) for i in resolved if nodes[i]["config"]["materialized"] != "ephemeral"]
-    return tuple(Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), resolved[i], code(i)) for i, n in kept)
+    homes = {i: frozenset((s, domains[s]) for s in resolved[i].sources if domains[s]) for i, _ in kept}
+    return tuple(Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), resolved[i], code(i), homes[i]) for i, n in kept)
 
 
 def _partition(node: dict[str, dict[str, object]]) -> str | None:
@@ -125,6 +132,7 @@ def _partition(node: dict[str, dict[str, object]]) -> str | None:
     return str(column[0] if isinstance(column, list) else column) if column else None
 
 
-def served(all_models: Collection[Model], contracts: Collection[str]) -> tuple[Model, ...]:
-    """The models whose Silver tables all have a contract; a lake with other contracts has other marts."""
-    return tuple(m for m in all_models if m.sources and m.sources <= set(contracts))
+def served(all_models: Collection[Model], contracts: Mapping[str, Contract]) -> tuple[Model, ...]:
+    """The models whose Silver tables all have a contract, of the same domain; a lake with other contracts has other marts."""
+    own = {(c.name, c.domain) for c in contracts.values()}
+    return tuple(m for m in all_models if m.sources and m.sources <= set(contracts) and m.domains <= own)

@@ -1,7 +1,8 @@
 """What of a table's upkeep is worth doing, decided from its log and the names of its files, without Spark.
 
 A partition that is written to today is left to its writer (`crowded` tells it when it pays); all others are made into few files where they have become
-many. Files that only older versions have are removed once no reader or consumer needs them. Not here: doing it (`work`).
+many, and days that are seldom written to any more where they have two: else years of days with few files each would be read as so many small files. Files
+that only older versions have are removed once no reader or consumer needs them. Not here: doing it (`work`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Upkeep
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # only its name: the engine alone opens tables
 
 Partition = Any  # a value of the partition column; None also where the table has none
 MANY, NEARLY_ALL = 8, 0.75  # files of a partition that are worth an order; the part of their pairs that may not overlap
+SETTLED_DAYS, SETTLED_FILES = 7, 2  # a day that is older than this is worth compacting from so many small files on
 OPEN_FACTOR = 10  # today's partition is tidied by its writer once it has so many times the small files that are worth it at night
 
 
@@ -96,7 +98,8 @@ def plan(kept: Kept, now: datetime) -> Plan | None:
         # A commit of ours could make Delta clean the log of the very commit that says what the table has consumed.
         return Plan(kept, column, left=f"nothing was written for {policy.log_days - 1} days: it stays as it is, and so does its record of progress")
     files = {p: f for p, f in files_of(delta, column).items() if not _is_open(p, now.date())}
-    untidy = {**_unordered(delta, column, files, policy), **_crowded(files, policy, policy.compact_files)}
+    settled = {p: f for p, f in files.items() if isinstance(p, date) and p < now.date() - timedelta(days=SETTLED_DAYS)}
+    untidy = {**_unordered(delta, column, files, policy), **_crowded(files, policy, policy.compact_files), **_crowded(settled, policy, SETTLED_FILES)}
     waiting = _waiting_for(kept, state, now)
     garbage = Files() if waiting else unreferenced(delta, kept.table, policy.keep_days)
     wanted = _properties(kept)

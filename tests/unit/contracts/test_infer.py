@@ -134,6 +134,19 @@ def test_records_without_a_date_are_an_entity(tmp_path: Path) -> None:
     assert "other candidates: label" in text
 
 
+def test_a_dump_of_years_is_no_event_table_of_thousands_of_days(tmp_path: Path) -> None:
+    rows = [{"order": i // 3, "line": i % 3, "order_day": f"{1992 + i % 7}-0{1 + i % 9}-11", "note": "x" * (i % 5)} for i in range(300)]
+    write_csv(tmp_path, "orders.1.csv", rows)
+    contract, text = draft(tmp_path)
+    assert (contract.kind, contract.key, contract.event_date) == ("entity", ("order", "line"), None)
+    assert "more than a year: whole tables" in text
+
+
+def test_a_number_before_the_ending_is_no_part_of_the_pattern(tmp_path: Path) -> None:
+    write_csv(tmp_path, "orders.1.csv", [{"code": f"C{i}"} for i in range(30)])
+    assert draft(tmp_path)[0].source.pattern == "**/*.csv*"
+
+
 def test_files_that_list_the_same_things_again_are_snapshots(tmp_path: Path) -> None:
     for day in (1, 2, 3):
         rows = [

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.gold.columns import GoldColumns, gold_columns
-from lakehouse.gold.project import compiled_path, manifest_path, models
+from lakehouse.gold.project import compiled_path, manifest_path, models, served
 from lakehouse.lineage import ROWS, Ref
 from lakehouse.settings import PROJECT, settings
 
@@ -131,6 +132,14 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
     yield copy
     settings.cache_clear()
+
+
+def test_a_table_of_the_same_name_in_another_domain_is_another_table() -> None:
+    manifest = manifest_path()
+    every = models(manifest, manifest.stat().st_mtime)
+    customer = CONTRACTS["customer"]
+    assert {m.name for m in served(every, {"customer": customer})} >= {"dim_customer"}
+    assert served(every, {"customer": replace(customer, domain="elsewhere")}) == ()
 
 
 def test_sql_that_can_not_be_followed_counts_as_made_of_everything_and_is_named(compiled: Path) -> None:

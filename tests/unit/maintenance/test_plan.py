@@ -77,6 +77,15 @@ def test_days_with_many_small_files_are_compacted_and_others_are_not() -> None:
     assert planned(replace(POLICY, target_bytes=2)).partitions == ()  # then none of them is small
 
 
+def test_days_that_are_seldom_written_to_any_more_end_as_one_file() -> None:
+    week, older = TODAY - timedelta(days=7), TODAY - timedelta(days=8)
+    for day, commits in ((week, 2), (older, 2), (older - timedelta(days=1), 1)):
+        for _ in range(commits):
+            write(day)
+    assert planned().partitions == (older,)
+    assert planned(replace(POLICY, target_bytes=2)).partitions == ()  # then none of them is small
+
+
 def test_today_is_left_to_its_writer_who_tidies_it_once_files_are_very_many() -> None:
     for _ in range(30):
         write(TODAY)
