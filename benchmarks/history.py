@@ -2,6 +2,7 @@
 
 The feed's records are written by the engine, taken into Bronze, and built into Silver (SCD 2): that is not measured. Measured are increments: Bronze's
 new changes to Silver and quarantine, with the audit that reads them back, and the blocking check of the versions. Prints the rows of README.md's table.
+`--prepare` only builds the histories, which take a while and need no quiet machine; the next call measures on them.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def increment() -> dict[str, float]:
     return {**seconds, "rows": spark.table(contract.silver.sql).count()}
 
 
-def measure(work: Path, rows: int, keys: int, changes: int, heap: str) -> None:
+def measure(options: argparse.Namespace, rows: int) -> None:
     """Print the table's lines of one size of history: changes in order, then with one in a hundred late."""
+    work, keys, changes, heap = options.work, options.keys, options.changes, options.heap
     home = work / f"lake-{rows}"
     contracts = work / "contracts" / "bench"
     contracts.mkdir(parents=True, exist_ok=True)
@@ -66,8 +68,14 @@ def measure(work: Path, rows: int, keys: int, changes: int, heap: str) -> None:
     settings.cache_clear()
     hour = f"timestamp'2026-01-01' + make_interval(0, 0, 0, 0, cast(id / {keys} as int))"
     command = [PYTHON, "-m", "benchmarks.history", "--increment"]
-    write(landing, "2026-01-01", rows, f"id % {keys}", hour)
-    run(command, {}, home)
+    built = home / "history-is-built"
+    if not built.exists():
+        write(landing, "2026-01-01", rows, f"id % {keys}", hour)
+        run(command, {}, home)
+        built.touch()
+    if options.prepare:
+        stop_engine()
+        return
     spread = f"(id * 7919) % {keys}"
     late = "if(id % 100 = 0, timestamp'2026-01-01 00:30:00', timestamp'2026-01-03')"
     for day, what, at in (("02", "in order", "timestamp'2026-01-02'"), ("03", "one in a hundred late", late)):
@@ -88,13 +96,14 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=1_000_000)
     parser.add_argument("--heap", default="6g")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "lakehouse-bench-history")
+    parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--increment", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.increment:
         sys.stdout.write("\n" + json.dumps(increment()) + "\n")
         return
     for rows in options.rows or [1_000_000, 10_000_000]:
-        measure(options.work, rows, options.keys, options.changes, options.heap)
+        measure(options, rows)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from lakehouse.tables import Table
 
 MODE, INCREMENTAL = "lakehouse/mode", "incremental"
 REPLAY = "lakehouse/replay"  # an incremental run also judges refused records again; which of them, is said here in JSON
-FORCE = "lakehouse/force"  # a rebuild may replace a Bronze day with less than it holds; an increment may go on where the source lost what was never read
+FORCE = "lakehouse/force"  # a rebuild may replace a Bronze day with less than it holds; an increment may go on where the source lacks something
 
 
 def daily(contract: Contract) -> dg.DailyPartitionsDefinition:

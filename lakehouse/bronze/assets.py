@@ -70,7 +70,7 @@ def _lag(contract: Contract) -> dict[str, float]:
 
 
 def _readable(contract: Contract, done: Ingested) -> Verdict:
-    problems = [f"{u.path} can't be read: {u.why}" for u in done.unreadable]
+    problems = [str(u) for u in done.unreadable]
     problems += list(done.passed_over)
     problems += [f"{path} is passed over, since Spark never reads a name that begins with '_' or '.': rename it" for path in done.hidden]
     more = f" (and {len(problems) - 5:,} more)" if len(problems) > 5 else ""

@@ -179,7 +179,7 @@ def rebuild(spark: SparkSession, contract: Contract, days: Collection[date], run
         rows = batch.rows if batch.rows is not None else spark.table(contract.bronze.sql).limit(0)
         note = _next_note(state, run, contract, batch.portion)
         try:
-            version = Commit(spark, state, note).replace(rows, where, new_columns=not contract.source.is_text)
+            version = Commit(spark, state, note).replace(rows, batch.portion.replaces or where, new_columns=not contract.source.is_text)
             _remember_recordless(spark, contract, run, batch.portion, state.after(version, note))
         except Overtaken:
             continue
@@ -200,7 +200,7 @@ def _unreadable(contract: Contract, parts: Sequence[Unreadable]) -> SourceError:
     first = parts[0]
     more = f" (and {len(parts) - 1:,} more)" if len(parts) > 1 else ""
     return SourceError(
-        f"{source_of(contract).place}/{first.path} can't be read: {first.why}{more}",
+        f"{source_of(contract).place}/{first}{more}",
         state=f"{contract.bronze} is unchanged.",
         next_step=f"Replace or remove it, then run the same command again, or: lakehouse sync {contract.name}",
     )

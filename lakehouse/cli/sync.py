@@ -45,7 +45,7 @@ class Passed:
 def sync(
     tables: Annotated[list[str] | None, typer.Argument(help="Only these tables, and the marts made from them. Default: all.", show_default=False)] = None,
     full: Annotated[bool, typer.Option("--full", help="List the sources whole, beyond the days that are usually looked at: finds old files too.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Go on where a stream has lost records that were never read. Only with the tables named.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on where a stream lost what was never read, or a snapshot lacks rows. Name the tables.")] = False,
     follow_: Annotated[float | None, typer.Option("--follow", min=1, help="Go on until nothing has come for so many seconds.", show_default=False)] = None,
 ) -> None:
     """Take in whatever is new in the sources, and bring Silver and Gold up to date.

@@ -16,7 +16,10 @@ from lakehouse.contracts.model import ChangeFeed, Contract, FileSource, KafkaSou
 from lakehouse.contracts.spark_schema import silver_fields
 
 # How much and how often is read: nothing that a row could show.
-_WORKINGS = ("lookback_days", "max_files", "max_bytes", "max_records", "parallel", "overlap", "interval", "brokers", "host", "port", "registry")
+_WORKINGS = (
+    *("lookback_days", "max_files", "max_bytes", "max_records", "parallel", "overlap", "interval", "complete", "max_gone"),
+    *("brokers", "host", "port", "registry"),
+)
 _FORMS = ("format", "delimiter", "quote", "escape", "null_value", "multi_line", "avro_schema")  # how what Bronze holds is read
 
 
@@ -125,6 +128,8 @@ def _source_field(name: str, was: object, now: object) -> Change:
         return Change("source", name, f"{what}: what Bronze holds is in the old form", "breaking", "source")
     if name == "cursor":
         return Change("source", name, f"{what}: how far the table was read says nothing any more", "breaking", "source")
+    if name in ("compared", "time_pattern"):
+        return Change("source", name, f"{what}: Bronze holds differences between snapshots of other moments, or none", "breaking", "source")
     if name == "date_pattern":
         return Change("source", name, f"{what}: the same file belongs to another Bronze day", "breaking")
     return Change("source", name, f"{what}: other records are read from now on; those that are in stay", "widening")

@@ -71,7 +71,8 @@ def _source(source: Source) -> str:
         how = f"by {source.cursor}, {source.overlap} below the place reached once more" if source.cursor else "in snapshots"
         return f"table {source.schema}.{source.table} of the database {source.database} at {source.host}:{source.port}, {how}"
     days = "the file's time" if source.date_pattern is None else source.date_pattern
-    return f"{source.path}/{source.pattern} ({source.format}), day from {days}"
+    whole = ", in snapshots" if source.compared else ""
+    return f"{source.path}/{source.pattern} ({source.format}), day from {days}{whole}"
 
 
 def _changes(contract: Contract) -> str:

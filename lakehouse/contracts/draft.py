@@ -279,7 +279,10 @@ def _kind(facts: Facts) -> list[str]:
         return ["  - {property: kind, value: event}  # rows happen at a time; entity, when a row is the present state of a thing"]
     why = "each file is a snapshot of things" if facts.snapshots else "no date that things happened at was found"
     why = "files without a day of their own hold more than a year: whole tables" if facts.dump and not facts.snapshots else why
-    return [f"  - {{property: kind, value: entity}}  # {why}; event, when rows happen at a time"]
+    lines = [f"  - {{property: kind, value: entity}}  # {why}; event, when rows happen at a time"]
+    if facts.snapshots and facts.place.date_pattern is not None:
+        lines.append("  # DECIDE: where each file lists all things that there are, `mode: snapshot` in the source below makes one that is gone a delete.")
+    return lines
 
 
 def _source(facts: Facts) -> str:

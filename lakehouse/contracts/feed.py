@@ -7,7 +7,7 @@ from lakehouse.contracts.expressions import check_expression, columns_of
 from lakehouse.contracts.mistakes import not_one_of
 from lakehouse.contracts.model import ChangeFeed, Column
 from lakehouse.contracts.node import Node
-from lakehouse.contracts.profile import ContractProperties, PostgresOptions
+from lakehouse.contracts.profile import ContractProperties, FileOptions, KafkaOptions
 
 OWN = ("is_deleted", "valid_from", "valid_to", "is_current", "change_seq")  # columns that the platform adds
 
@@ -16,12 +16,14 @@ def read_feed(root: Node, properties: ContractProperties, declared: list[Declare
     """The change feed, or None where the source tells records. Reports what does not fit together."""
     said = properties.changeFeed
     _check_kind(root, properties)
-    snapshots = isinstance(properties.source, PostgresOptions) and properties.source.mode == "snapshot"
+    snapshots = not isinstance(properties.source, KafkaOptions) and properties.source is not None and properties.source.mode == "snapshot"
     if said is None and not snapshots:
         return None
     columns = {d.column.name: d.column for d in declared}
     _check_names(declared)
-    if said is None:  # the snapshots of a database are compared, and tell deletes by themselves
+    if snapshots and isinstance(properties.source, FileOptions):
+        _check_key(declared)
+    if said is None:  # snapshots are compared, and tell deletes by themselves
         return ChangeFeed(control=_control(columns, sequence, None))
     value = _holder(root, "changeFeed").node("value")
     _check_sequence(value, columns, sequence, history=properties.scd.type == 2)
@@ -40,6 +42,12 @@ def _check_names(declared: list[Declared]) -> None:
     for d in declared:
         if d.column.name.lower() in OWN:
             d.node.wrong(f"{d.column.name!r} is a column that the platform adds to a change feed: choose another; `sourceField` names the field", "name")
+
+
+def _check_key(declared: list[Declared]) -> None:
+    for d in declared:
+        if d.key and (d.column.derived or d.column.source_field.startswith("_source_")):
+            d.node.wrong("snapshots are compared by their own fields: a key column can't be computed, or tell where a record came from", "name")
 
 
 def _check_sequence(value: Node, columns: dict[str, Column], sequence: tuple[str, ...], *, history: bool) -> None:
@@ -65,6 +73,8 @@ def _check_kind(root: Node, properties: ContractProperties) -> None:
     if properties.scd.type == 2 and properties.changeFeed is None and not event:
         _holder(root, "scd").wrong("type 2 keeps the changes that a feed tells: it needs the property changeFeed", "value", "type")
     if properties.changeFeed is not None and properties.changeFeed.form == "debezium":
+        if getattr(properties.source, "mode", None) == "snapshot":
+            _holder(root, "changeFeed").wrong("snapshots have rows, and Debezium tells changes of them: the form must be columns", "value", "form")
         forms = {(s.text("type") == "kafka", s.text("format") or "json") for s in root.items("servers")}
         if not forms & {(True, "json"), (True, "avro"), (False, "json")}:
             told = "Debezium's envelope is read as JSON, from Kafka also as Avro: the server's format must be json, or there avro"

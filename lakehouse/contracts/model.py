@@ -89,6 +89,9 @@ class FileSource:
     `path` is absolute or a URL, or relative to the `landing` setting. `pattern` is a glob below it; `date_pattern` a regular expression
     with one group (YYYY-MM-DD) or three (year, month, day) searched in the path below `path`; None: the day of the file's modification time, UTC.
     `lookback_days`: how long files of a past day may still arrive or change, counted back from the newest day that Bronze holds, or today.
+
+    `compared`: the files of one moment are the whole table as it was then. The moment is the day, and what `time_pattern` (groups for hour, minute and
+    second) finds in the path. A file called `complete` says that all of them are there. `max_gone`: the largest share of keys that may be gone at once.
     """
 
     path: str
@@ -103,6 +106,10 @@ class FileSource:
     escape: str = '"'
     null_value: str = ""
     multi_line: bool = False
+    compared: bool = False
+    time_pattern: str | None = None
+    complete: str | None = None
+    max_gone: float = 0.5
 
     @property
     def is_text(self) -> bool:
@@ -125,6 +132,11 @@ class KafkaSource:
     max_records: int = 2_000_000
     registry: str | None = None
     avro_schema: str | None = None
+
+    @property
+    def compared(self) -> bool:
+        """Whether Bronze holds what differs between snapshots, rather than records."""
+        return False
 
     @property
     def is_text(self) -> bool:
@@ -152,6 +164,11 @@ class PostgresSource:
     max_records: int = 2_000_000
     interval: int = 60
     format: Literal["json"] = "json"  # of a row's text, which the server makes
+
+    @property
+    def compared(self) -> bool:
+        """Whether Bronze holds what differs between snapshots, rather than records."""
+        return self.cursor is None
 
     @property
     def is_text(self) -> bool:

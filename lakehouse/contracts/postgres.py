@@ -21,7 +21,7 @@ def read_postgres(contract: Node, server: Node, options: PostgresOptions | None)
     if options.mode == "snapshot":
         for key in (k for k in ("cursor", "overlap", "maxRecords") if k in value.value):
             value.wrong("is for mode cursor", key)
-        _check_kind(contract)
+        check_kind(contract)
     elif "interval" in value.value:
         value.wrong("is for mode snapshot", "interval")
     if host is None or port is None or database is None or schema is None:
@@ -40,7 +40,8 @@ def read_postgres(contract: Node, server: Node, options: PostgresOptions | None)
     )
 
 
-def _check_kind(contract: Node) -> None:
+def check_kind(contract: Node) -> None:
+    """Report a table of events that is to be read in snapshots."""
     kind = next((p for p in contract.items("customProperties") if p.text("property") == "kind"), None)
     if kind is not None and kind.text("value") == "event":
         kind.wrong("a table that is read in snapshots has the present state of things: its kind is entity", "value")

@@ -11,7 +11,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from lakehouse.contracts.mistakes import Place, Report, not_one_of
 from lakehouse.contracts.model import Kind, MaskPolicy, OnFail
@@ -39,9 +39,13 @@ class _Part(BaseModel):
 class FileOptions(_Part):
     """How the source's files are found and read."""
 
+    mode: Literal["records", "snapshot"] = Field(default="records", description="snapshot: files are the whole table at a moment, and are compared.")
     pattern: StrictStr = Field(default="**/*", min_length=1, description="Glob below the source's folder.")
     date: Literal["path", "modified"] = Field(default="path", description="Where a file's day comes from: its path, or its modification time (UTC).")
     datePattern: StrictStr | None = Field(default=None, description="Regular expression searched in the path: one group (YYYY-MM-DD) or three (y, m, d).")
+    timePattern: StrictStr | None = Field(default=None, min_length=1, description="Snapshots: regular expression for hour, minute and second in the path.")
+    complete: StrictStr | None = Field(default=None, min_length=1, description="Snapshots: name of the file that says that all files of one are there.")
+    maxGone: StrictFloat = Field(default=0.5, ge=0, le=1, description="Snapshots: largest share of the keys that one may be without.")
     lookbackDays: StrictInt = Field(default=7, ge=0, le=3650, description="How long files of a past day may still arrive or change.")
     maxFiles: StrictInt = Field(default=20_000, ge=1, description="Most files that one increment takes.")
     maxBytes: StrictInt = Field(default=4 << 30, ge=1, description="Most bytes that one increment takes.")

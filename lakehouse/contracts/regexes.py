@@ -33,3 +33,14 @@ def check_date_pattern(pattern: str) -> str | None:
     if groups not in (1, 3):
         return f"{pattern!r} has {groups} groups. Allowed: one (YYYY-MM-DD), or three (year, month, day); write (?:…) for others"
     return None
+
+
+def check_time_pattern(pattern: str) -> str | None:
+    """Why a pattern can't find the time in a path: it needs one to three groups (hour, minute, second). Python alone reads it."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        return f"{pattern!r} is no regular expression: {error}"
+    if not 1 <= groups <= 3:
+        return f"{pattern!r} has {groups} groups. Allowed: one to three (hour, minute, second); write (?:…) for others"
+    return None

@@ -9,14 +9,15 @@ from lakehouse.contracts.mistakes import not_one_of
 from lakehouse.contracts.model import FileSource
 from lakehouse.contracts.model import Source as AnySource
 from lakehouse.contracts.node import Node
-from lakehouse.contracts.postgres import read_postgres
+from lakehouse.contracts.postgres import check_kind, read_postgres
 from lakehouse.contracts.profile import FileOptions, KafkaOptions, Options, PostgresOptions
-from lakehouse.contracts.regexes import check_date_pattern
+from lakehouse.contracts.regexes import check_date_pattern, check_time_pattern
 
 FORMATS = ("json", "csv", "parquet", "avro")
 TYPES = {"local": "path", "s3": "location", "azure": "location", "custom": "location"}
 SERVERS = ("kafka", "postgresql")
 _CSV_ONLY = ("delimiter", "quote", "escape", "nullValue", "multiLine")
+_SNAPSHOT_ONLY = ("timePattern", "complete", "maxGone")
 _SPOKEN = {"jsonl": "json", "ndjson": "json", "json lines": "json", "jsonlines": "json", "tsv": "csv", "pq": "parquet"}
 
 
@@ -124,6 +125,7 @@ def _options(contract: Node, source: FileOptions, form: str | None) -> dict[str,
     for key in (k for k in _CSV_ONLY if k in value.value):
         if form not in ("csv", None):
             value.wrong(f"is for CSV, and the source's format is {form}", key)
+    _check_snapshots(contract, value, source)
     if source.pattern.startswith("/") or ".." in source.pattern.split("/"):
         value.wrong(f"{source.pattern!r} must be a glob below the source's folder, such as **/*.csv", "pattern")
     if source.quote == source.delimiter:
@@ -143,4 +145,23 @@ def _options(contract: Node, source: FileOptions, form: str | None) -> dict[str,
         "escape": source.escape,
         "null_value": source.nullValue,
         "multi_line": source.multiLine,
+        "compared": source.mode == "snapshot",
+        "time_pattern": source.timePattern,
+        "complete": source.complete,
+        "max_gone": source.maxGone,
     }
+
+
+def _check_snapshots(contract: Node, value: Node, source: FileOptions) -> None:
+    if source.mode == "records":
+        for key in (k for k in _SNAPSHOT_ONLY if k in value.value):
+            value.wrong("is for mode snapshot", key)
+        return
+    check_kind(contract)
+    if source.date == "modified":
+        value.wrong("a snapshot's moment is in its path, so that a copy of it is of the same moment: use `datePattern`, and `timePattern` where needed", "date")
+    wrong = check_time_pattern(source.timePattern) if source.timePattern is not None else None
+    if wrong:
+        value.wrong(wrong, "timePattern")
+    if source.complete is not None and "/" in source.complete:
+        value.wrong(f"{source.complete!r} must be a name without folders, such as _SUCCESS", "complete")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lakehouse.contracts.expressions import columns_of
-from lakehouse.contracts.model import Column, Contract, FileSource, KafkaSource, PostgresSource, Source
+from lakehouse.contracts.model import Column, Contract, FileSource, KafkaSource, Source
 from lakehouse.contracts.rules import refusing
 from lakehouse.lineage import ROWS, Lineage, Ref
 from lakehouse.silver.changes import PLACES, is_debezium
@@ -72,8 +72,7 @@ def _deletes(contract: Contract) -> frozenset[Ref]:
     told = _fields(contract, columns_of(feed.delete_when)) if feed.delete_when else frozenset()
     if is_debezium(contract):
         return told | {Ref(str(contract.bronze), f"{_PAYLOAD}.op")}
-    compared = isinstance(contract.source, PostgresSource) and contract.source.cursor is None  # snapshots: Bronze tells what happened
-    return told | ({Ref(str(contract.bronze), "_op")} if compared else frozenset())
+    return told | ({Ref(str(contract.bronze), "_op")} if contract.source.compared else frozenset())  # Bronze tells what happened
 
 
 def _is_place(ref: Ref) -> bool:

@@ -138,7 +138,8 @@ def _csv_fields(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -
     source, fields = contract.source, F.lit(None).cast("map<string,string>")
     assert isinstance(source, FileSource), "only files are CSV"
     options = {"sep": source.delimiter, "quote": source.quote, "escape": source.escape, "nullValue": source.null_value, "columnNameOfCorruptRecord": "_corrupt"}
-    rows = bronze.select(*ORIGIN, "_payload", "_header")
+    origin = _origin(bronze, contract)
+    rows = bronze.select(*origin, "_payload", "_header")
     for n, header in enumerate(headers):
         names = split_header(source, header)
         schema = ", ".join(f"`{c}` string" for c in (*[f"c{i}" for i in range(len(names))], "_corrupt"))
@@ -147,7 +148,7 @@ def _csv_fields(bronze: DataFrame, contract: Contract, headers: Sequence[str]) -
         record = F.col(f"_record{n}")
         pairs = [x for i, name in enumerate(names) for x in (F.lit(name), record[f"c{i}"])]
         fields = F.when(here, F.when(record["_corrupt"].isNull(), F.create_map(*pairs))).otherwise(fields)
-    return rows.select(*ORIGIN, "_payload", fields.alias(_FIELDS))
+    return rows.select(*origin, "_payload", fields.alias(_FIELDS))
 
 
 def _text_problems(contract: Contract) -> list[tuple[str, Column]]:

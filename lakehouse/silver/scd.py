@@ -20,8 +20,9 @@ _MANY = 0.05  # share of records with rivals above which it does, too
 
 
 def order_columns(contract: Contract) -> tuple[str, ...]:
-    """The columns of the total order, most significant first."""
-    return (*contract.sequence, "_source", "_source_position", "_record_hash")
+    """The columns of the total order, most significant first. The place of a snapshot's record is its moment, whatever its files are called."""
+    origin = ("_source_position", "_source") if contract.source.compared else ("_source", "_source_position")
+    return (*contract.sequence, *origin, "_record_hash")
 
 
 def newer(contract: Contract) -> str:

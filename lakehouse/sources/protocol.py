@@ -54,10 +54,14 @@ class Amount:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A part of a source (a file) that can't be read, and why; the other parts can."""
+    """A part of a source (a file) that can't be read, or is not taken, and why; the other parts are."""
 
     path: str
     why: str
+    said: str = "can't be read"
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.said}: {self.why}"
 
 
 def _nothing() -> None:
@@ -97,7 +101,7 @@ class Portion(ABC):
 
     @property
     def replaces(self) -> str | None:
-        """SQL over the Bronze table: the rows that this portion's records take the place of. None: it only adds."""
+        """SQL over the Bronze table: the rows that this portion's records take the place of. None: it only adds, or of `again` replaces its days."""
         return None
 
     @property
@@ -176,6 +180,12 @@ class Source(Protocol):
 
         Raises `SourceShrank` when the table holds more of them (unless `force`).
         """
+
+
+CHANGE = (  # beside each record of a source that is read in snapshots
+    Field("_key", "string", "The row's key, as a JSON list; empty where the record can't be read."),
+    Field("_op", "string", "What happened to it since the snapshot before: insert, update or delete (with what was last known)."),
+)
 
 
 def envelope(source: str, position: str, time: str) -> tuple[Field, ...]:

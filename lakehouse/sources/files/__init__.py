@@ -1,6 +1,7 @@
 """Files as a source: what is new is a listing held against the table's own ledger; a portion is a bounded number of files.
 
-Here: what is new, and how it is cut into portions. Not here: listing (`listing`), what the table holds (`ledger`), reading (`records`).
+Here: what is new, and how it is cut into portions. Not here: listing (`listing`), what the table holds (`ledger`), reading (`records`),
+files that are snapshots of a table (`snapshots`).
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ from pyspark.sql import SparkSession
 from lakehouse.contracts.model import Contract, FileSource
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Day, TableState
-from lakehouse.errors import SourceShrank
-from lakehouse.sources.files.ledger import Difference, Entry, compare, newest_day, read_ledger
+from lakehouse.sources.files import snapshots
+from lakehouse.sources.files.ledger import Difference, Entry, compare, newest_day, read_ledger, shrank
 from lakehouse.sources.files.listing import EPOCH, SourceFile, list_files, root_of
 from lakehouse.sources.files.records import blamed, read
-from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable, envelope
+from lakehouse.sources.protocol import CHANGE, Amount, Batch, Look, Portion, Unreadable, envelope
 from lakehouse.tables import Field
 
 _ENVELOPE = (
     *envelope("Path of the file below the source's folder.", "Row in the file, where the format has one.", "When the file was last modified."),
     Field("_source_size", "bigint", "Bytes of the file."),
+)
+_OF_SNAPSHOTS = envelope(
+    "Path of the snapshot's file below the source's folder; of several files what their paths begin with.",
+    "The moment of the snapshot, in microseconds since 1970; of a delete one less.",
+    "The moment of the snapshot.",
 )
 
 
@@ -91,10 +97,12 @@ class Files:
         """The raw record of text formats, and the envelope."""
         raw = (Field("_payload", "string", "The raw record."),) if self.source.is_text else ()
         header = (Field("_header", "string", "The header line of the record's file."),) if self.source.format == "csv" else ()
-        return (*raw, *header, *_ENVELOPE)
+        return (*raw, *header, *CHANGE, *_OF_SNAPSHOTS) if self.source.compared else (*raw, *header, *_ENVELOPE)
 
     def look(self, state: TableState | None, *, full: bool = False, force: bool = False) -> Look:
         """New and changed files. Folders older than the contract's look-back before the newest Bronze day are not listed, unless `full`."""
+        if self.source.compared:
+            return snapshots.look(self.contract, self.source, state, full=full, force=force)
         table = metadata.open_table(self.contract.bronze, state.version) if state is not None else None
         newest = newest_day(table)
         # A file from a clock that is ahead must not move the look-back beyond the days that are still being written.
@@ -129,16 +137,14 @@ class Files:
 
     def again(self, state: TableState, days: Collection[date], *, force: bool = False) -> Look:
         """The files of these days. Raises `SourceShrank` when the table has some that the source no longer has."""
+        if self.source.compared:
+            return snapshots.again(self.contract, self.source, state, days, force=force)
         listing = list_files(self.source, self.contract.start, min(days))
         files = tuple(f for f in listing.files if f.day in days and f.size)
         held = read_ledger(metadata.open_table(self.contract.bronze, state.version), None, set(days))
         gone = sorted(set(held) - {f.path for f in files})
         if gone and not force:
-            raise SourceShrank(
-                f"{self.contract.bronze} holds records of {len(gone):,} files that the source no longer has, such as {gone[0]}: a rebuild would lose them.",
-                state=f"{self.contract.bronze} is unchanged.",
-                next_step=f"Put the files back below {self.place}; or, to lose them on purpose, repeat the rebuild with --force.",
-            )
+            raise shrank(self.contract, self.source, gone)
         return Look((FilePortion(self.contract, self.source, files),), hidden=listing.hidden)
 
 

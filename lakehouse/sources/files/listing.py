@@ -44,11 +44,15 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source's folder holds: data files, and files that match the pattern but that Spark would pass over without a word."""
+    """What a source's folder holds: data files, and files that match the pattern but that Spark would pass over without a word.
+
+    `marks` are files that say that a snapshot is complete, whatever the pattern.
+    """
 
     root: str
     files: tuple[SourceFile, ...]
     hidden: tuple[str, ...]
+    marks: tuple[SourceFile, ...] = ()
 
 
 def root_of(source: FileSource) -> str:
@@ -64,11 +68,14 @@ def list_files(source: FileSource, start: date, since: date | None = None) -> Li
     Raises `SourceError` when the folder is not there.
     """
     root = root_of(source)
-    match, files, hidden = _compiled(source.pattern).match, [], []
+    match, files, hidden, marks = _compiled(source.pattern).match, [], [], []
     for path, size, millis in _walk(root, source, since):
+        name = path.rsplit("/", 1)[-1]
+        if name == source.complete:
+            marks.append(SourceFile(path, size, millis, day_of(source, start, path, millis)))
+            continue
         if not match(path):
             continue
-        name = path.rsplit("/", 1)[-1]
         if name.startswith(("_", ".")):
             if size and not name.endswith(".crc"):
                 hidden.append(path)
@@ -76,7 +83,7 @@ def list_files(source: FileSource, start: date, since: date | None = None) -> Li
         day = day_of(source, start, path, millis)
         if since is None or day is None or day >= since:
             files.append(SourceFile(path, size, millis, day))
-    return Listing(root, tuple(sorted(files, key=lambda f: (f.day or date.min, f.path))), tuple(sorted(hidden)))
+    return Listing(root, tuple(sorted(files, key=lambda f: (f.day or date.min, f.path))), tuple(sorted(hidden)), tuple(marks))
 
 
 def day_of(source: FileSource, start: date, path: str, millis: int) -> date | None:

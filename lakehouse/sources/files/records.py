@@ -78,6 +78,11 @@ def _header(source: FileSource, root: str, path: str) -> str:
     return ""
 
 
+def headers_of(source: FileSource, files: Sequence[SourceFile]) -> list[str]:
+    """The header lines of CSV files that can be read; none of other formats."""
+    return list(_by_kind(files, partial(_header, source, root_of(source)))[0]) if source.format == "csv" else []
+
+
 def split_header(source: FileSource, header: str) -> list[str]:
     """The column names in a CSV header line."""
     return [n.strip() for n in next(csv.reader([header], delimiter=source.delimiter, quotechar=source.quote))]

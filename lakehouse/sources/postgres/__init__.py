@@ -9,14 +9,10 @@ from datetime import date
 from lakehouse.contracts.model import Contract, PostgresSource
 from lakehouse.engine.metadata import TableState
 from lakehouse.sources.postgres import cursor, database, snapshot
-from lakehouse.sources.protocol import Look, envelope
+from lakehouse.sources.protocol import CHANGE, Look, envelope
 from lakehouse.tables import Field
 
 _PAYLOAD = Field("_payload", "string", "The row as the server writes it as JSON.")
-_CHANGE = (
-    Field("_key", "string", "The row's key, as a JSON list."),
-    Field("_op", "string", "What happened to it since the last snapshot: insert, update or delete (with what was last known)."),
-)
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Postgres:
         """The row, of snapshots what happened to it, and the envelope."""
         position = "The cursor: the number itself, or microseconds since 1970. Of a snapshot: the database's clock then, in microseconds."
         time = "The cursor, where it is a time; else when the row was read, by the database's clock."
-        return (_PAYLOAD, *(() if self.source.cursor else _CHANGE), *envelope("The table, with its schema.", position, time))
+        return (_PAYLOAD, *(CHANGE if self.source.compared else ()), *envelope("The table, with its schema.", position, time))
 
     def look(self, state: TableState | None, *, full: bool = False, force: bool = False) -> Look:
         """What is new. `full`: all of the table is compared with all that is in."""

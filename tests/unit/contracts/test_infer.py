@@ -158,6 +158,7 @@ def test_files_that_list_the_same_things_again_are_snapshots(tmp_path: Path) -> 
     assert (contract.kind, contract.key, contract.sequence) == ("entity", ("product_id",), ("updated_at",))
     assert contract.source.date_pattern == r"(\d{4})(\d{2})(\d{2})"
     assert "snapshots" in text
+    assert "`mode: snapshot`" in text
 
 
 def test_a_pair_is_a_key_where_no_column_is(tmp_path: Path) -> None:
