@@ -122,7 +122,7 @@ class Commit:
 
         Returns the new version. Raises `Overtaken`.
         """
-        view = "lakehouse_merge_source"
+        view = f"lakehouse_merge_{self.planned.table.name}"  # steps of a run share its session
         rows.createOrReplaceTempView(view)
         settings_ = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
         names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)
