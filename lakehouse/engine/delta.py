@@ -26,6 +26,9 @@ from lakehouse.tables import Field, Table, literal
 
 _TXN = "spark.databricks.delta.write"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
+# A MERGE reads its source twice, and Delta writes it to disk first, lest the two differ. Ours can't: contracts refuse what depends on chance or clock.
+# Only what a history's source costs is more than writing it down.
+_SOURCE_AS_IT_IS = {"spark.databricks.delta.merge.materializeSource": "none"}
 
 
 class Overtaken(Exception):  # noqa: N818 - not an error: the caller plans again
@@ -122,12 +125,12 @@ class Commit:
 
         Returns the new version. Raises `Overtaken`.
         """
-        view = "lakehouse_merge_source"
+        view = f"lakehouse_merge_{self.planned.table.name}"  # steps of a run share its session
         rows.createOrReplaceTempView(view)
-        settings_ = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
+        txn = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
         names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)
         sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
-        with self._swap(), _session_with(self.spark, settings_) as session:
+        with self._swap(), session_with(self.spark, {**txn, **(_SOURCE_AS_IT_IS if gone == "false" else {})}) as session:
             session.sql(
                 f"MERGE INTO {self.planned.table.sql} t USING {view} s ON {on} "
                 + (f"WHEN MATCHED AND {gone} THEN DELETE " if gone != "false" else "")
@@ -164,9 +167,9 @@ def _full(planned: TableState) -> StorageError:
 
 
 @contextmanager
-def _session_with(spark: SparkSession, values: dict[str, str]) -> Iterator[SparkSession]:
+def session_with(spark: SparkSession, values: dict[str, str]) -> Iterator[SparkSession]:
     """A copy of the session, with its views, that has these settings too: a MERGE takes its transaction from there, and so would every other write
-    that goes on in the session meanwhile."""
+    that goes on in the session meanwhile. Ends with the block."""
     session: Any = spark.cloneSession()  # type: ignore[attr-defined]  # Connect's
     session.release_session_on_close = True  # a copy lacks what its `stop` looks at; drop once PySpark gives it
     client: Any = spark.client

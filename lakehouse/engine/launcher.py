@@ -216,7 +216,10 @@ def _adopt(chosen: Settings, config: EngineConfig, state: EngineState, found: ps
 
 
 def _make_ready(chosen: Settings, config: EngineConfig, state: EngineState) -> EngineState:
-    """Both doors are open: see that it answers, that the databases exist, and that a new catalogue knows the tables that are there."""
+    """Both doors are open: see that the databases exist, and that a new catalogue knows the tables that are there.
+
+    A catalogue that says it has them is believed: a session that only asks takes as long as the first query of the client who waits.
+    """
     from lakehouse.engine import catalog
     from lakehouse.engine.session import open_session
 
@@ -228,15 +231,16 @@ def _make_ready(chosen: Settings, config: EngineConfig, state: EngineState) -> E
             session.stop()
 
     marker = metastore_folder(chosen) / "lakehouse.ready"
-    new_catalogue = not marker.exists()
-    pool = ThreadPoolExecutor(max_workers=1)
-    try:
-        pool.submit(prepare).result(timeout=chosen.engine_start_timeout)
-    except TooLate:
-        raise _failed(config, "The engine's doors are open, but it does not answer.") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    marker.touch()
+    new_catalogue, databases = not marker.exists(), " ".join(catalog.DATABASES)
+    if new_catalogue or marker.read_text("utf-8") != databases:
+        pool = ThreadPoolExecutor(max_workers=1)
+        try:
+            pool.submit(prepare).result(timeout=chosen.engine_start_timeout)
+        except TooLate:
+            raise _failed(config, "The engine's doors are open, but it does not answer.") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        marker.write_text(databases, "utf-8")
     ready = replace(state, phase="running")
     write_state(chosen.home, ready)
     return ready

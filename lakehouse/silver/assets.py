@@ -66,7 +66,7 @@ def silver_asset(contract: Contract) -> dg.AssetsDefinition:
         if built.changed:
             tidy(session, contract.silver, contract.maintenance.silver, built.dates if contract.event_date else None, context.log.info)
             tidy(session, contract.quarantine, contract.maintenance.quarantine, built.days, context.log.info)
-        keys = count_keys(session, contract, built.dates, built.silver_version) if built.changed else KeyCount(0, 0)
+        keys = built.keys or (count_keys(session, contract, built.dates, built.silver_version) if built.changed else KeyCount(0, 0))
         yield from _results(context, contract, built, keys, tables)
 
     return build

@@ -35,6 +35,7 @@ from lakehouse.silver.avro import decoded, is_avro
 from lakehouse.silver.changes import DELETED
 from lakehouse.silver.dates import among, belonging, bronze_days, judged_by, placed, placed_by
 from lakehouse.silver.drift import Drift
+from lakehouse.silver.keys import count_keys
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
 from lakehouse.silver.plan import KEPT, Again, Plan, catch_up, known, rebuild_of, remembered, together, torn
@@ -281,8 +282,7 @@ def _completed(contract: Contract, plan: Plan, targets: tuple[TableState, ...]) 
 def _drift(spark: SparkSession, contract: Contract, plan: Plan, targets: tuple[TableState, ...], counts: Counts) -> Drift:
     """What the source has otherwise than the contract. Only what arrives anew tells that a field is gone."""
     silver = next((t for t in targets if t.table == contract.silver), None)
-    looks = silver is not None and plan.step == "append" and counts.drift.absent
-    filled = metadata.filled_shares(contract.silver, silver.version) if silver is not None and looks else {}
+    filled = metadata.filled_shares(contract.silver, silver.version) if silver is not None and plan.step == "append" and counts.drift.absent else {}
     return counts.drift.explained(lambda: _readable(contract, _bronze(spark, contract, plan)), contract, filled)
 
 
@@ -348,7 +348,7 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
         commit = Commit(spark, target, _note(contract, run, plan, target))
         dates = counts.dates if plan.step == "append" or plan.dates is None else frozenset(d for d in plan.dates if d is not None)
         where = among(contract.event_date, dates) if contract.event_date else None
-        superseded = meanwhile.submit(report.by_day, lost)
+        superseded, keys = meanwhile.submit(report.by_day, lost), None
         if plan.step == "rebuild":
             version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
             merged = report.kept_by_rebuild(spark, contract) if contract.scd == 2 else Merged(report.applied_by_rebuild(spark, contract, where), {}, {})
@@ -358,9 +358,11 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
             version, merged = _merge_history(spark, contract, commit, won)
         else:
             version = commit.merge(won, _match(contract, counts.dates), newer(contract), columns)
+            keys = meanwhile.submit(count_keys, spark, contract, counts.dates, version)  # beside the audit: both only read
             merged = report.applied_by_merge(spark, contract, won, where, version)
         balances = report.balance(contract, counts, merged, superseded.result(), again=plan.chosen is not None)
-    return Built(contract, silver_version=version, steps=(str(plan),), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule)
+        found = keys.result() if keys else None
+    return Built(contract, version, steps=(str(plan),), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule, keys=found)
 
 
 def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:
@@ -368,8 +370,7 @@ def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, chan
     with kept(changes) as batch:
         stored, all_current = history.touched(spark, contract, commit.planned, batch)
         on = " and ".join(f"t.`{c}` = s.`{c}`" for c in contract.identity) + (" and t.is_current" if all_current else "")
-        columns = [f.name for f in silver_fields(contract)]
-        version = commit.merge(history.difference(stored, batch, contract), on, "true", columns, gone="s._gone")
+        version = commit.merge(history.difference(stored, batch, contract), on, "true", [f.name for f in silver_fields(contract)], gone="s._gone")
         return version, report.kept_by_merge(spark, contract, batch, version)
 
 

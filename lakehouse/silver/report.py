@@ -24,6 +24,7 @@ from lakehouse.errors import RowRuleFailed
 from lakehouse.quality.rules import dispositions
 from lakehouse.silver.drift import MANY, UNKNOWN, Drift, masks
 from lakehouse.silver.history import changes_of
+from lakehouse.silver.keys import KeyCount
 from lakehouse.silver.parents import due
 from lakehouse.silver.plan import Plan, torn
 from lakehouse.silver.scd import order_columns
@@ -142,6 +143,7 @@ class Built:
     balances: tuple[Balance, ...] = ()
     by_rule: dict[str, int] = field(default_factory=dict)
     drift: Drift = field(default_factory=Drift)
+    keys: KeyCount | None = None  # of the newest Silver version and its dates, where they were looked at beside the audit
 
     @property
     def changed(self) -> bool:
@@ -160,6 +162,7 @@ class Built:
             balances=(*self.balances, *other.balances),
             by_rule=dict(Counter(self.by_rule) + Counter(other.by_rule)),
             drift=self.drift if self.drift.records else other.drift,
+            keys=None if None not in (self.silver_version, other.silver_version) else self.keys or other.keys,
         )
 
     @property

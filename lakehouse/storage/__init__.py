@@ -1,5 +1,6 @@
 """Where files lie, a folder or an object store, for all who read them without Spark: fsspec's filesystem, delta-rs' options, errors with the mend.
 
+The engine waits for its keeper, which keeps a lease here: so fsspec and the settings, half a second of imports, are loaded on first use.
 Not here: what Spark is told (`s3.spark_conf`, for the engine), what the files are (`engine.metadata`, `sources.files`).
 """
 
@@ -12,14 +13,15 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
-from lakehouse.settings import settings
 from lakehouse.storage import s3
 
 
 def filesystem(url: str) -> tuple[Any, str]:
     """fsspec's filesystem of a folder or URL, and the path on it. Nothing is asked of a server yet."""
+    import fsspec
+
+    from lakehouse.settings import settings
+
     options = s3.fsspec_options(settings()) if s3.is_s3(url) else {}
     found, path = fsspec.url_to_fs(url, **options)
     return found, path.rstrip("/")
@@ -27,6 +29,8 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 def delta_options(url: str) -> dict[str, str] | None:
     """What delta-rs has to know beside the table's URL; credentials it takes from the environment or the machine's role, like all others."""
+    from lakehouse.settings import settings
+
     return s3.delta_options(settings()) if s3.is_s3(url) else None
 
 
@@ -39,6 +43,8 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        from lakehouse.settings import settings
+
         known = s3.explain(url, error, settings())
         if known is None:
             raise

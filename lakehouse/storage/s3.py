@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import StorageError
-from lakehouse.settings import Settings
+
+if TYPE_CHECKING:  # see `lakehouse.storage`
+    from lakehouse.settings import Settings
 
 SCHEMES = ("s3a://", "s3://")
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
