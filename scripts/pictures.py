@@ -12,7 +12,7 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 SILVER = "/assets/silver/sensor_reading"
 # Name: page, words to wait for, width and height.
 PAGES = {
-    "lineage": ("/assets/gold/fct_sales_vs_production_daily?view=lineage&lineageScope=upstream&lineageDepth=4", "fct_sales_vs_production_daily", (1800, 800)),
+    "lineage": ("/assets/gold/fct_machine_health_hourly?view=lineage&lineageScope=upstream&lineageDepth=3", "stg_sensor_reading", (1800, 700)),
     "asset": (f"{SILVER}?view=overview", "reading_id", (1500, 1150)),
     "partitions": (f"{SILVER}?view=partitions", "Materialized", (1500, 700)),
     "checks": (f"{SILVER}?view=checks&checkDetail=conservation", "blocking", (1500, 800)),
@@ -44,7 +44,7 @@ def main() -> None:
                 continue
             tab = browser.new_page(viewport={"width": width, "height": height}, timezone_id="UTC", reduced_motion="reduce")
             tab.goto(options.url + page.format(backfill=options.backfill))
-            tab.get_by_text(words).first.wait_for(timeout=60_000)
+            tab.get_by_text(words).first.wait_for(timeout=120_000)
             tab.wait_for_timeout(4_000)  # what is drawn after the words: no sign says that it is done
             tab.screenshot(path=TARGET / f"{name}.png")
             tab.close()

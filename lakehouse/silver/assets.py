@@ -132,7 +132,8 @@ def _conserved(built: Built) -> Verdict:
     text = "; ".join(
         f"Bronze day {b.day}: {b.rows_in:,} in, {b.applied:,} applied, {b.superseded:,} superseded, {b.refused:,} refused, {b.lost:,} lost" for b in wrong[:5]
     )
-    return Verdict("conservation", not wrong, text or f"{sum(b.rows_in for b in built.balances):,} records are accounted for.")
+    numbers = {name: sum(getattr(b, name) for b in built.balances) for name in _COUNTS}
+    return Verdict("conservation", not wrong, text or f"{numbers['rows_in']:,} records are accounted for.", numbers=numbers)
 
 
 def _fields(contract: Contract, built: Built) -> Verdict:
