@@ -6,12 +6,14 @@ S3 server and broker are the images' programs, from packages; a proxy before the
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -19,7 +21,7 @@ from deltalake import DeltaTable
 
 from lakehouse.engine.process import accepts, free_ports
 from lakehouse.services import kafka
-from tests.compose_file import command, environment
+from tests.compose_file import DOCKER, command, environment, healthcheck, volume_of
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.integration.conftest import ROOT, Lake
 from tests.s3_server import BUCKET, KEY, SECRET, S3Server, s3_server
@@ -28,6 +30,7 @@ PATIENCE = 300.0  # seconds until a service must be well; a busy machine takes l
 WORKERS = ("spark-worker-1", "spark-worker-2")
 _LOOPBACK = "127.0.0.1"
 _PROGRAMS = {"lakehouse": [sys.executable, "-m", "lakehouse"], "python": [sys.executable]}
+DAGSTER = ("code", "webserver", "daemon")
 
 
 @dataclass
@@ -37,31 +40,50 @@ class Services:
     folder: Path
     env_file: dict[str, str]  # what stands in docker/.env
     places: dict[str, str]  # names and ports of the compose file's network, here
+    image: dict[str, str] = field(default_factory=lambda: {"LAKEHOUSE_ENGINE_START_TIMEOUT": f"{PATIENCE:.0f}"})  # what an image of one's own says
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def env(self, service: str) -> dict[str, str]:
         """A service's environment."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_", "AWS_"))}
-        return {**inherited, **environment(service, self.env_file, self.places), "LAKEHOUSE_HOME": str(self.home(service))}
+        homes = {"LAKEHOUSE_HOME": str(self.home(service)), "DAGSTER_HOME": str(self.home(service) / "dagster")}
+        return {**inherited, **environment(service, self.env_file, self.places), **self.image, **homes}
 
     def home(self, service: str) -> Path:
-        """A service's volume."""
-        found = self.folder / service
+        """A service's volume; one that has none gets a folder all the same."""
+        found = self.folder / (volume_of(service) or service)
         found.mkdir(parents=True, exist_ok=True)
         return found
 
     def start(self, service: str) -> subprocess.Popen[bytes]:
         """Start a service with its command."""
         # In a command, `engine` is the group of commands and not the host.
-        program, *words = command(service, {name: place for name, place in self.places.items() if name != "engine"})
+        words = command(service, {name: place for name, place in self.places.items() if name != "engine"})
         with self.log(service).open("ab") as log:
-            done = subprocess.Popen([*_PROGRAMS[program], *words], env=self.env(service), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            done = subprocess.Popen(_program(words), env=self.env(service), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.running[service] = done
         return done
 
     def log(self, service: str) -> Path:
         """What it says."""
-        return self.home(service) / "output.log"
+        return self.home(service) / f"{service}.log"
+
+    def healthy(self, service: str) -> bool:
+        """Whether its health check says so."""
+        words = healthcheck(service, {name: place for name, place in self.places.items() if name != "engine"})
+        return subprocess.run(_program(words), env=self.env(service), cwd=ROOT, capture_output=True, check=False, timeout=60).returncode == 0
+
+    def start_dagster(self) -> None:
+        """Start Dagster's services with their files, each when what it depends on is well."""
+        folder = self.home("code") / "dagster"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DOCKER / "dagster.yaml", folder)
+        workspace = (DOCKER / "workspace.yaml").read_text()
+        (folder / "workspace.yaml").write_text(workspace.replace("host: code", f"host: {_LOOPBACK}").replace("port: 4000", f"port: {self.places['4000']}"))
+        self.places["/data/dagster/workspace.yaml"] = str(folder / "workspace.yaml")
+        for service in DAGSTER:
+            self.start(service)
+            self.until(service, partial(self.healthy, service))
 
     def until(self, service: str, condition: Callable[[], bool]) -> None:
         """Wait until it is so; an error with the service's last words when it never is."""
@@ -124,12 +146,20 @@ class ClusterLake(Lake):
         pages = self.s3.shared.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
 
-    def until_it_writes(self, tables: str, run: subprocess.Popen[str]) -> None:
-        """Wait until a file of a write appears below these tables, which is before its commit."""
+    @contextmanager
+    def writing(self, tables: str, *words: str) -> Iterator[None]:
+        """A command in the middle of a write to these tables: a file of it is there, which is before its commit. Afterwards it has ended."""
         known, end = self.keys(f"warehouse/{tables}"), time.monotonic() + PATIENCE
-        while not any(key.endswith(".parquet") for key in self.keys(f"warehouse/{tables}") - known):
-            assert run.poll() is None and time.monotonic() < end, "the run never wrote"
-            time.sleep(0.1)  # less would take the time of those who are waited for
+        run = self.start(*words)
+        try:
+            while not any(key.endswith(".parquet") for key in self.keys(f"warehouse/{tables}") - known):
+                assert run.poll() is None and time.monotonic() < end, "the run never wrote"
+                time.sleep(0.1)  # less would take the time of those who are waited for
+            yield
+            run.wait(timeout=PATIENCE)
+        finally:
+            run.kill()
+            run.wait()
 
     def executors(self) -> int:
         """How many of them work for the engine now, as their workers' processes tell."""
@@ -141,21 +171,27 @@ class ClusterLake(Lake):
         return count
 
 
+def _program(words: list[str]) -> list[str]:
+    program, *rest = words
+    return [*_PROGRAMS.get(program, [str(Path(sys.executable).with_name(program))]), *rest]
+
+
 @contextmanager
-def cluster_lake(folder: Path) -> Iterator[ClusterLake]:
+def cluster_lake(folder: Path, *, with_kafka: bool = True) -> Iterator[ClusterLake]:
     """The whole of it while the block lasts: S3, broker, master, two workers, engine."""
     with ExitStack() as stack:
         s3 = stack.enter_context(s3_server(folder / "s3"))
         proxy = stack.enter_context(fault_proxy(s3.endpoint))
         home = folder / "client"
-        kafka.start(home)
-        stack.callback(kafka.stop, home)
+        if with_kafka:
+            kafka.start(home)
+            stack.callback(kafka.stop, home)
         services = Services(folder, _env_file(), {})
-        services.places.update(_places(proxy.endpoint, kafka.address(home)))
+        services.places.update(_places(proxy.endpoint, kafka.address(home) if with_kafka else ""))
         services.env_file["LAKEHOUSE_SPARK_MASTER"] = services.places["spark://spark-master:7077"]
         stack.callback(services.end)
         _start(services)
-        env = {**services.env("code"), "LAKEHOUSE_HOME": str(home)}
+        env = {**services.env("code"), "LAKEHOUSE_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
         yield ClusterLake(home, env, services, s3, proxy)
 
 
@@ -164,9 +200,9 @@ def _env_file() -> dict[str, str]:
 
 
 def _places(endpoint: str, brokers: str) -> dict[str, str]:
-    connect, thrift, master, code = map(str, free_ports(4))
-    names = dict.fromkeys(("engine", "spark-master", *WORKERS, "0.0.0.0"), _LOOPBACK)
-    ports = {"15002": connect, "10000": thrift, "7077": master, "4000": code}
+    connect, thrift, master, code, web = map(str, free_ports(5))
+    names = dict.fromkeys(("engine", "spark-master", *WORKERS, "postgres", "0.0.0.0"), _LOOPBACK)
+    ports = {"15002": connect, "10000": thrift, "7077": master, "4000": code, "3000": web}
     urls = {"http://s3:8333": endpoint, "kafka:9092": brokers, "sc://engine:15002": f"sc://{_LOOPBACK}:{connect}"}
     return {**names, **ports, **urls, "spark://spark-master:7077": f"spark://{_LOOPBACK}:{master}"}
 

@@ -18,10 +18,11 @@ import pytest
 from deltalake import DeltaTable
 
 from tests import pings
-from tests.cluster_lake import WORKERS, ClusterLake, cluster_lake
+from tests.cluster_lake import DAGSTER, WORKERS, ClusterLake, cluster_lake
 from tests.demo_truth import check_conservation, check_gold, check_tables, truth
 from tests.fault_proxy import Faults
 from tests.integration.conftest import ROOT, Lake
+from tests.postgres_server import make_server, remove_server
 from tests.s3_server import BUCKET
 
 DAYS, SCALE = 2, "0.1"
@@ -106,11 +107,9 @@ def test_a_second_engine_does_not_get_the_lake(business: Business, tmp_path: Pat
 def test_lost_in_the_middle_of_a_write_it_costs_time_and_no_row(business: Business, victim: str) -> None:
     business.another_day()
     services = business.lake.services
-    run = business.lake.start("sync")
-    business.lake.until_it_writes("silver/", run)
-    services.kill(victim)
-    services.start(victim)  # as Docker does
-    run.wait(timeout=400)
+    with business.lake.writing("silver/", "sync"):
+        services.kill(victim)
+        services.start(victim)  # as Docker does
     if victim == "engine":
         services.until_the_engine_is_well()
         business.lake.run("sync", check=False)
@@ -143,6 +142,29 @@ def test_upkeep_makes_many_files_few_and_changes_no_row(business: Business) -> N
     business.check()
     business.send(99)
     business.lake.run("sync", check=False)
+    business.check()
+
+
+@pytest.fixture
+def database(business: Business) -> Iterator[None]:
+    """PostgreSQL as the compose file's: its role and database."""
+    server = make_server()
+    server.sql("create role dagster superuser login", "create database dagster owner dagster")
+    business.lake.services.places["5432"] = str(server.port)
+    yield
+    remove_server(server)
+
+
+@pytest.mark.timeout(600)
+def test_dagsters_services_are_well_and_take_in_what_comes(business: Business, database: None) -> None:
+    services = business.lake.services
+    services.image["LAKEHOUSE_CONTRACTS"] = business.lake.env["LAKEHOUSE_CONTRACTS"]
+    services.start_dagster()
+    business.send(100)
+    wanted = sum(turn == 100 for turn in pings.truth(business.sent)[0].values())
+    services.until("daemon", lambda: business.lake.sql("silver.pong", "select count(*) from t where seq = 100")[0][0] == wanted)
+    for service in DAGSTER:
+        services.stop(service)
     business.check()
 
 
