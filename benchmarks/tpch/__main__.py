@@ -13,19 +13,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.measure import PYTHON, Run, run
 from benchmarks.tpch.workload import CONTRACTS, Row, difference, duckdb_over, generate, queries, row_counts
-
-ROUNDS = 2  # the first has Spark compile
 
 
 def main() -> None:
     """Load, ask, compare."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tpch")
     parser.add_argument("--scale", type=float, default=0.1)
+    parser.add_argument("--rounds", type=int, default=2, help="of each query; the last is told, since Spark compiles in the first")
     parser.add_argument("--heap", default="4g")
     parser.add_argument("--work", type=Path, help="default: a new folder, removed at the end")
     options = parser.parse_args()
@@ -36,7 +35,7 @@ def main() -> None:
     try:
         generate(home / "landing", oracle, options.scale)
         loaded = run([PYTHON, "-m", "lakehouse", "sync"], env, home)
-        wrong = _load(loaded, home, oracle, options.scale) + _ask(oracle, options.scale)
+        wrong = _load(loaded, home, oracle, options.scale) + _ask(oracle, options.scale, options.rounds)
     finally:
         run([PYTHON, "-m", "lakehouse", "engine", "stop"], env, home)
         if options.work is None:
@@ -69,7 +68,7 @@ def _load(loaded: Run, home: Path, oracle: Path, scale: float) -> int:
     return wrong
 
 
-def _ask(oracle: Path, scale: float) -> int:
+def _ask(oracle: Path, scale: float, rounds: int) -> int:
     """Print each query's times and whether both answers are the same; returns how many are not."""
     from lakehouse.engine.session import connect
 
@@ -81,8 +80,8 @@ def _ask(oracle: Path, scale: float) -> int:
     print("| query | rows | Silver, Spark | Parquet, DuckDB | |")
     print("|---|---|---|---|---|")
     for name, text in asked.items():
-        ours, spark_s = _timed(lambda text=text: spark.sql(text).collect())
-        theirs, duck_s = _timed(lambda text=text: connection.execute(text).fetchall())
+        ours, spark_s = _timed(lambda query: spark.sql(query).collect(), text, rounds)
+        theirs, duck_s = _timed(lambda query: connection.execute(query).fetchall(), text, rounds)
         differs = difference(ours, theirs)
         equal += not differs
         times.append(spark_s)
@@ -94,11 +93,11 @@ def _ask(oracle: Path, scale: float) -> int:
     return len(asked) - equal
 
 
-def _timed(ask: Callable[[], list[Row]]) -> tuple[list[Row], float]:
+def _timed(ask: Callable[[str], Sequence[Row]], text: str, rounds: int) -> tuple[Sequence[Row], float]:
     """The answer, and the seconds of the last round."""
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         began = time.perf_counter()
-        answer = ask()
+        answer = ask(text)
         seconds = time.perf_counter() - began
     return answer, seconds
 

@@ -21,7 +21,7 @@ from lakehouse.settings import settings
 def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LAKEHOUSE_HOME", str(tmp_path))
     settings.cache_clear()
-    for table, commits in (("silver/sensor_reading", 12), ("gold/fct_sales_daily", 3)):
+    for table, commits in (("silver/sensor_reading", 12), ("gold/fct_sales_daily", 1)):
         rows = pa.table({"event_date": pa.array([date(2026, 1, 2)], pa.date32()), "n": [1]})
         for _ in range(commits):
             write_deltalake(tmp_path / "warehouse" / table, rows, mode="append", partition_by=["event_date"])
