@@ -175,6 +175,7 @@ def rebuild(spark: SparkSession, contract: Contract, days: Collection[date], run
         look = source.again(state, wanted, force=force)
         batch = look.portions[0].read(spark)
         if batch.unreadable:
+            batch.close()
             raise _unreadable(contract, batch.unreadable)
         rows = batch.rows if batch.rows is not None else spark.table(contract.bronze.sql).limit(0)
         note = _next_note(state, run, contract, batch.portion)

@@ -131,7 +131,8 @@ def _keyed(rows: DataFrame, contract: Contract, source: FileSource, headers: Seq
     names = [contract.column(name).source_field or name for name in contract.key]
     if source.format == "json":
         fields = rows.withColumn("_read", F.from_json(F.concat(F.lit("["), F.col("_payload"), F.lit("]")), "array<map<string,string>>"))
-        values, readable = [F.col("_read")[0][n] for n in names], F.coalesce(F.size("_read") == 1, F.lit(False)) & F.col("_read")[0].isNotNull()
+        one = F.get("_read", 0)  # NULL where there is none
+        values, readable = [one[n] for n in names], F.coalesce(F.size("_read") == 1, F.lit(False)) & one.isNotNull()
     elif source.format == "csv":
         fields, values, readable = _csv(rows, source, headers, names)
     else:
