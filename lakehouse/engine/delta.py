@@ -26,9 +26,6 @@ from lakehouse.tables import Field, Table, literal
 
 _TXN = "spark.databricks.delta.write"
 _NOTE = "spark.databricks.delta.commitInfo.userMetadata"
-# A MERGE reads its source twice, and Delta writes it to disk first, lest the two differ. Ours can't: contracts refuse what depends on chance or clock.
-# Only what a history's source costs is more than writing it down.
-_SOURCE_AS_IT_IS = {"spark.databricks.delta.merge.materializeSource": "none"}
 
 
 class Overtaken(Exception):  # noqa: N818 - not an error: the caller plans again
@@ -130,7 +127,7 @@ class Commit:
         txn = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
         names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)
         sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
-        with self._swap(), session_with(self.spark, {**txn, **(_SOURCE_AS_IT_IS if gone == "false" else {})}) as session:
+        with self._swap(), session_with(self.spark, txn) as session:
             session.sql(
                 f"MERGE INTO {self.planned.table.sql} t USING {view} s ON {on} "
                 + (f"WHEN MATCHED AND {gone} THEN DELETE " if gone != "false" else "")
