@@ -291,6 +291,9 @@ def test_parquet_is_compared_by_its_columns_and_may_gain_some(lake: Lake) -> Non
     sync(lake, contract)
     assert lake.rows(contract.bronze, "_op", "id") == [("delete", "b"), ("insert", "a"), ("insert", "b"), ("update", "a"), ("update", "b")]
     assert held(lake, contract) == {"a": [(day(0), ("A", None)), (day(2), ("A", "x"))], "b": [(day(0), ("B", None)), (day(3), None)]}
+    lake.put("dt=2026-01-14/a.parquet", _parquet(pa.table({"id": ["a"], "name": ["A"], "seen": later[:1], "city": ["x"], "_note": ["new"]})))
+    sync(lake, contract)
+    assert ("update", "new") in lake.rows(contract.bronze, "_op", "_note")
 
 
 def _parquet(table: pa.Table) -> bytes:

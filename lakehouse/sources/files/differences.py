@@ -23,6 +23,9 @@ from lakehouse.sources.files.records import headers_of, split_header
 
 _TEXTS = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS"}  # whole microseconds
 _MICROS = 1_000_000
+# Columns that are not the record's; fields of a source may begin with an underscore, too.
+_OWN = {"_key", "_op", "_n", "_newest", "_hash", "_was", "_is", "_next"}
+_OWN |= {"_source", "_source_position", "_source_time", "_source_size", "_source_date", "_ingested_at"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _as_of(spark: SparkSession, contract: Contract, state: TableState | None, mo
 
 
 def _record_columns(rows: DataFrame) -> list[str]:
-    return [c for c in rows.columns if not c.startswith("_") or c in ("_payload", "_header")]
+    return [c for c in rows.columns if c not in _OWN]
 
 
 def _keyed(rows: DataFrame, contract: Contract, source: FileSource, headers: Sequence[str]) -> DataFrame:
