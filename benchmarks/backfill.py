@@ -58,7 +58,6 @@ def measure(days: int) -> dict[str, float]:
     import dagster as dg
 
     from lakehouse.definitions import defs
-    from lakehouse.executor import execute
 
     job = defs().resolve_implicit_global_asset_job_def()
     keys = [dg.AssetKey([layer, "reading"]) for layer in ("bronze", "silver", "quarantine")]
@@ -66,7 +65,7 @@ def measure(days: int) -> dict[str, float]:
     def rebuild(first: date, last: date) -> float:
         began = time.perf_counter()
         tags = dict(zip(RANGE, (first.isoformat(), last.isoformat()), strict=True))
-        execute(job, instance, keys, tags, None, raise_on_error=True)
+        job.execute_in_process(instance=instance, asset_selection=keys, tags=tags, raise_on_error=True)
         return time.perf_counter() - began
 
     last = FIRST + timedelta(days=days - 1)

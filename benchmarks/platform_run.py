@@ -24,7 +24,6 @@ def dagster_run() -> dict[str, float]:
     from lakehouse.automation import run_tags, selection
     from lakehouse.contracts.loader import load_contracts
     from lakehouse.definitions import defs
-    from lakehouse.executor import execute
     from lakehouse.pending import due
     from lakehouse.settings import settings
 
@@ -33,7 +32,7 @@ def dagster_run() -> dict[str, float]:
     instance = dg.DagsterInstance.get()
     imported = time.perf_counter()
     work = due(contracts.values(), ())
-    result = execute(job, instance, selection(work, contracts, ()), run_tags(work, contracts), None, raise_on_error=True)
+    result = job.execute_in_process(instance=instance, asset_selection=selection(work, contracts, ()), tags=run_tags(work, contracts), raise_on_error=True)
     steps: dict[str, float] = {}
     for entry in instance.all_logs(result.run_id):
         event = entry.dagster_event

@@ -13,5 +13,5 @@ The promises, one home each:
     governance  which contract a table was made by
     alerts      who is told what is wrong, once
 
-Vocabulary and entry points: tables, lineage, storage, settings, errors, resources, runs, executor, failures, pending, orphans, automation, definitions, cli.
+Vocabulary and entry points: tables, lineage, storage, settings, errors, resources, runs, failures, pending, orphans, automation, definitions, cli.
 """

@@ -11,7 +11,6 @@ from lakehouse.alerts.sensor import alert_sensor
 from lakehouse.automation import automation_sensor, follow_silver, source_sensors
 from lakehouse.bronze.assets import bronze_asset
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.executor import side_by_side
 from lakehouse.gold.assets import gold_assets
 from lakehouse.gold.project import manifest_path, models, served
 from lakehouse.maintenance.job import maintenance_job, maintenance_schedule
@@ -38,5 +37,6 @@ def defs() -> dg.Definitions:
         schedules=[maintenance_schedule(maintenance)],
         sensors=[*source_sensors(contracts, marts), automation_sensor(), alert_sensor(contracts)],
         resources=RESOURCES,
-        executor=side_by_side,
+        # Spark is the parallel engine; a process for each step would only cost seconds.
+        executor=dg.in_process_executor,
     )

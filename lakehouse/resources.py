@@ -5,7 +5,6 @@ Nothing is started or opened before it is asked for. Not here: what they are use
 
 from __future__ import annotations
 
-import threading
 from typing import Any, cast
 
 import dagster as dg
@@ -19,8 +18,6 @@ from lakehouse.settings import settings
 from lakehouse.storage.s3 import is_s3
 from lakehouse.tables import Table
 
-_CONNECTING = threading.Lock()  # steps of a run ask for its session side by side
-
 
 class SparkEngine(LazyPySparkResource):
     """A Spark Connect session on the lake's engine, opened (and the engine started) when first asked for, closed with the run."""
@@ -30,10 +27,9 @@ class SparkEngine(LazyPySparkResource):
     @property
     def spark_session(self) -> Any:
         """The run's session."""
-        with _CONNECTING:
-            if self._spark_session is None:
-                self._spark_session = cast(Any, connect())
-            return self._spark_session
+        if self._spark_session is None:
+            self._spark_session = cast(Any, connect())
+        return self._spark_session
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Close the session, where one was opened."""

@@ -64,7 +64,6 @@ class Session:
         import dagster as dg
 
         from lakehouse.cli.failures import failure_of
-        from lakehouse.executor import execute
         from lakehouse.failures import interrupted
         from lakehouse.orphans import PROCESS, this_process
 
@@ -82,7 +81,7 @@ class Session:
 
         self.instance.add_event_listener(outcome.run_id, hear)
         with self.clock.part("run"), steps:
-            done = execute(job, self.instance, selection, every, outcome.run_id, raise_on_error=False)
+            done = job.execute_in_process(instance=self.instance, asset_selection=selection, run_id=outcome.run_id, tags=every, raise_on_error=False)
         if any(e.is_step_failure and interrupted(e) for e in done.all_events):
             raise KeyboardInterrupt
         outcome.success = done.success

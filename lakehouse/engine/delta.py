@@ -122,7 +122,7 @@ class Commit:
 
         Returns the new version. Raises `Overtaken`.
         """
-        view = f"lakehouse_merge_{self.planned.table.name}"  # steps of a run share its session
+        view = "lakehouse_merge_source"
         rows.createOrReplaceTempView(view)
         txn = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
         names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)

@@ -11,7 +11,6 @@ import pytest
 
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.definitions import defs
-from lakehouse.executor import side_by_side
 from lakehouse.settings import PROJECT, settings
 
 GRAPH = Path(__file__).with_name("asset_graph.txt")
@@ -61,7 +60,7 @@ def test_sensors_run_by_default_and_steps_share_one_process(definitions: dg.Defi
     sensors = {s.name: s.default_status for s in definitions.sensors or ()}
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
     assert set(sensors) == {"new_files", "gold_follows_silver", "alerts"}
-    assert definitions.executor is side_by_side
+    assert definitions.executor is dg.in_process_executor
 
 
 def test_tables_are_kept_in_order_every_night_by_default(definitions: dg.Definitions) -> None:
