@@ -6,7 +6,7 @@ SHELL := /bin/sh
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell $(name) -c '' 2>/dev/null && command -v $(name))))
 SETUP = @$(if $(PYTHON),,$(error No python3 was found. Install Python 3.11 or newer, or name it: make $@ PYTHON=/path/to/python3.11))"$(PYTHON)" scripts/setup.py
 BIN := .venv/bin
-BACKFILLS := tests/integration/test_backfills.py
+DAEMON := tests/integration/test_backfills.py tests/integration/test_daemon.py
 # A file's tests stay together, with its lake and engine; in the order given, so that the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -27,10 +27,10 @@ demo:  ## set up, build the example lakehouse from nothing, show what is there
 test: setup-dev  ## set up, run every check, and all tests but test-daemon's and test-cluster's
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
-	$(BIN)/python -m pytest $(PARALLEL) --ignore $(BACKFILLS) tests/integration tests/spark
+	$(BIN)/python -m pytest $(PARALLEL) $(DAEMON:%=--ignore %) tests/integration tests/spark
 
-test-daemon: setup-dev  ## backfills beside a stream, cancelled and resumed, under `lakehouse up`; some minutes
-	$(BIN)/python -m pytest $(BACKFILLS)
+test-daemon: setup-dev  ## backfills beside a stream, and killed processes, under `lakehouse up`; many minutes
+	$(BIN)/python -m pytest $(DAEMON)
 
 test-cluster: setup-dev  ## the example on a Spark cluster, an S3 server and Kafka, as processes here; some minutes, 6 GB of memory
 	$(BIN)/python -m pytest tests/cluster
