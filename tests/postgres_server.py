@@ -31,7 +31,7 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it answers; after a kill, its last children must have let go of its memory first."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c autovacuum_naptime=1"
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not self._run("pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-o", options, "-w", "start", check=False):
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-2000:]
             time.sleep(0.2)
@@ -46,7 +46,7 @@ class Server:
         children = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         for one in (pid, *children):
             os.kill(one, signal.SIGKILL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while any(Path(f"/proc/{p}").exists() and Path(f"/proc/{p}/cmdline").read_bytes() for p in (pid, *children)):
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lakehouse.engine.process import free_ports
 
 KEY, SECRET, BUCKET = "tests-access-key", "tests-secret-key-that-must-show-nowhere", "lake"
-READY_SECONDS = 60.0
+READY_SECONDS = 200.0
 
 
 @dataclass(frozen=True)

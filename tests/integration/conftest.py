@@ -25,7 +25,7 @@ class Lake:
     home: Path
     env: dict[str, str]
 
-    def run(self, *words: str, check: bool = True, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, check: bool = True, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
         """One `lakehouse` command."""
         command = [sys.executable, "-m", "lakehouse", *words]
         done = subprocess.run(command, env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
@@ -67,7 +67,7 @@ class Lake:
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     home = tmp_path_factory.mktemp("lake")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LAKEHOUSE_", "DAGSTER_"))}
-    found = Lake(home, {**env, "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_ENGINE_HEAP": "3g"})
+    found = Lake(home, {**env, "LAKEHOUSE_HOME": str(home), "LAKEHOUSE_ENGINE_HEAP": "3g", "LAKEHOUSE_ENGINE_START_TIMEOUT": "400"})
     yield found
     found.run("down", check=False)
     found.run("engine", "stop", check=False)

@@ -41,7 +41,7 @@ def increments(home: Path, began: float, ended: float) -> int:
         return int(runs.execute(query, (began, ended)).fetchone()[0])
 
 
-@pytest.mark.timeout(900, func_only=True)  # the daemon looks for backfills every half minute
+@pytest.mark.timeout(1800, func_only=True)  # the daemon looks for backfills every half minute
 def test_a_backfill_of_thirty_days_beside_two_syncs_and_a_stream_of_files_loses_and_doubles_nothing(pings: Lake) -> None:
     dice, began, number = random.Random(2), time.time(), 0
     command = pings.start("backfill", TABLES, "--from", str(FIRST), "--to", str(TODAY), "--json", output=subprocess.PIPE)
@@ -60,7 +60,7 @@ def test_a_backfill_of_thirty_days_beside_two_syncs_and_a_stream_of_files_loses_
     assert pings.sql("bronze.ping", "select count(*) from (select _source, _source_position, _payload from t group by all having count(*) > 1)") == [(0,)]
 
 
-@pytest.mark.timeout(900, func_only=True)
+@pytest.mark.timeout(1800, func_only=True)
 def test_a_cancelled_backfill_is_resumed_with_what_it_left(pings: Lake) -> None:
     options = ("--max-partitions-per-run", "6", "--no-follow", "--json")
     name = json.loads(pings.run("backfill", TABLES, "--from", str(FIRST), "--to", str(TODAY), *options).stdout)["id"]

@@ -30,7 +30,7 @@ def test_the_object_store_takes_its_keys_from_the_variables_and_gets_its_bucket(
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(weed, env={**inherited, **environment("s3", VARIABLES, places)}, cwd=tmp_path, stdout=log, stderr=log)
     try:
-        url, end = healthcheck("s3", places)[-1], time.monotonic() + 60
+        url, end = healthcheck("s3", places)[-1], time.monotonic() + 200
         while not answers(url):
             assert server.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()[-3000:]
             time.sleep(0.2)

@@ -21,7 +21,7 @@ def beats(lake: Lake) -> Iterator[Beats]:
     stop(lake)
 
 
-@pytest.mark.timeout(600, func_only=True)
+@pytest.mark.timeout(1200, func_only=True)
 def test_what_is_killed_comes_back_and_what_came_meanwhile_is_in_once(lake: Lake, beats: Beats) -> None:
     victims = ("dagster-daemon", "dagster-code", "stream-follower")
     with flowing(lake, beats, random.Random(3)):
@@ -37,7 +37,7 @@ def test_what_is_killed_comes_back_and_what_came_meanwhile_is_in_once(lake: Lake
     beats.check(lake)
 
 
-@pytest.mark.timeout(600, func_only=True)
+@pytest.mark.timeout(1200, func_only=True)
 def test_without_dagsters_memory_nothing_is_lost_or_taken_twice(lake: Lake, beats: Beats) -> None:
     lake.run("down")
     assert [pid(lake, name) for name in ("supervisor", "dagster-daemon", "dagster-code", "dagster-webserver", "stream-follower")] == [None] * 5

@@ -23,7 +23,7 @@ def demo(lake: Lake) -> Lake:
     return lake
 
 
-@pytest.mark.timeout(900)  # a slow machine with a cold engine builds everything here
+@pytest.mark.timeout(1800)  # a slow machine with a cold engine builds everything here
 def test_the_first_build_is_what_the_generator_says(demo: Lake) -> None:
     check_tables(demo)
     check_gold(demo)

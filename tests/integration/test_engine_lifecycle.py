@@ -25,7 +25,7 @@ from lakehouse.settings import settings
 
 ENSURE = "from lakehouse.engine.launcher import ensure_engine; print(ensure_engine().pid)"
 HOLD = "from lakehouse.engine.session import connect; s = connect(); s.range(1).count(); print('ready', flush=True); input()"
-PATIENCE = 120
+PATIENCE = 400
 
 
 @pytest.fixture(scope="module")

@@ -83,14 +83,14 @@ def kill(victim: str, shop: Lake, server: Server, run: subprocess.Popen[str]) ->
     """kill -9; a database is started again when the run has seen it gone."""
     if victim == "database":
         server.kill()
-        run.wait(timeout=200)
+        run.wait(timeout=600)
         server.start()
     elif (pid := shop.engine_pid()) is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_silver_is_the_tables_whatever_was_killed_meanwhile(shop: Lake, server: Server) -> None:
     rng, stop = random.Random(4), threading.Event()
     threads = [threading.Thread(target=write, args=(server, stop, random.Random(n))) for n in range(2)]
@@ -102,7 +102,7 @@ def test_silver_is_the_tables_whatever_was_killed_meanwhile(shop: Lake, server: 
             run = shop.start("sync")
             time.sleep(rng.uniform(2, 6))  # somewhere in the run: that is the point
             kill(victim, shop, server, run)
-            run.wait(timeout=200)
+            run.wait(timeout=600)
     finally:
         stop.set()
         for thread in threads:

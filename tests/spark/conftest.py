@@ -34,11 +34,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = {k: v for k, v in os.environ.items() if k.startswith("LAKEHOUSE_")}
     for name in before:
         del os.environ[name]
-    os.environ.update(LAKEHOUSE_HOME=str(folder), LAKEHOUSE_ENGINE_HEAP="2g")
+    os.environ.update(LAKEHOUSE_HOME=str(folder), LAKEHOUSE_ENGINE_HEAP="2g", LAKEHOUSE_ENGINE_START_TIMEOUT="400")
     settings.cache_clear()
     yield folder
     stop_engine()
-    del os.environ["LAKEHOUSE_HOME"], os.environ["LAKEHOUSE_ENGINE_HEAP"]
+    del os.environ["LAKEHOUSE_HOME"], os.environ["LAKEHOUSE_ENGINE_HEAP"], os.environ["LAKEHOUSE_ENGINE_START_TIMEOUT"]
     os.environ.update(before)
     settings.cache_clear()
 

@@ -38,7 +38,7 @@ def dbt(target: Path, *arguments: str, project: Path = ROOT / "dbt_project", **v
     env |= {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target), "DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(project)}
     env |= {f"DBT_LAKEHOUSE_{name.upper()}": json.dumps(value) for name, value in variables.items()}
     command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=900)
 
 
 def succeed(done: subprocess.CompletedProcess[str]) -> str:

@@ -57,7 +57,7 @@ def registry() -> Iterator[Registry]:
         yield found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_records_of_several_schemas_come_out_right_and_each_broken_one_is_kept_with_its_reason(lake: Lake, topic: Topic, registry: Registry) -> None:
     contract = topic.contract(lake, format="avro", registry=registry.url)
     contract = replace(contract, columns=(*contract.columns, Column("note", "string", "string")))

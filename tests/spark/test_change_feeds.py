@@ -104,7 +104,7 @@ def histories(draw: st.DrawFn) -> tuple[list[list[dict[str, Any]]], set[int]]:
     return files, draw(st.sets(st.integers(0, len(files))))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @given(history=histories(), scd=st.sampled_from([2, 2, 1]))
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_order_batches_and_duplicates_make_no_difference(lake: Lake, history: tuple[list[list[dict[str, Any]]], set[int]], scd: int) -> None:
@@ -125,7 +125,7 @@ def _distinct(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [first.setdefault((r.get("id"), r["at"], r["n"]), r) for r in records]
 
 
-@pytest.mark.timeout(600)  # five increments and a rebuild, perhaps on a cold engine
+@pytest.mark.timeout(1200)  # five increments and a rebuild, perhaps on a cold engine
 def test_after_increments_and_a_restore_a_rebuild_gives_the_same_rows_repetitions_included(lake: Lake) -> None:
     contract, rng = feed(lake), random.Random(7)
     for number in range(3):

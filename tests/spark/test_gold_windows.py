@@ -129,7 +129,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, datetime | date) else value
 
 
-@pytest.mark.timeout(600)  # three runs of dbt, each from the start of a process
+@pytest.mark.timeout(1200)  # three runs of dbt, each from the start of a process
 def test_windows_equal_the_batch_result_after_every_shuffled_and_late_arrival(spark: SparkSession, tables: None, tmp_path: Path) -> None:
     dice = random.Random(20)
     arriving = {"web_click": list(clicks(dice)), "sensor_reading": list(readings(dice))}

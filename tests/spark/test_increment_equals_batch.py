@@ -119,7 +119,7 @@ def test_after_a_random_history_the_tables_hold_what_the_files_say(lake: Lake, s
         raise AssertionError(f"after {done}") from error
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @given(order=st.permutations(range(5)), splits=st.sets(st.integers(0, 4)))
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_and_the_batches_in_which_files_come_make_no_difference(lake: Lake, order: list[int], splits: set[int]) -> None:

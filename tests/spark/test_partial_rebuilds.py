@@ -132,7 +132,7 @@ CHANGES = [
 ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_dates_that_are_built_anew_take_no_record_of_their_neighbours_from_both_tables(lake: Lake) -> None:
     story = Story(lake)
     pairs = [(day, day + timedelta(days=n)) for day in D[1:4] for n in (-3, -2, -1, 0, 1, 2)]
@@ -201,7 +201,7 @@ class History(Story):
         assert build.put_through(self.lake.spark, self.contract, Again(), "test").unbalanced == ()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @example(steps=[("rules", Rules(most=50.0)), ("kill", "_write_quarantine"), ("rules", Rules()), ("kill", "_write_silver"), ("restore", "silver")])
 @given(steps=st.lists(STEPS, min_size=5, max_size=5))
 @settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -57,7 +57,7 @@ def killed(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_refused_records_get_in_as_if_they_had_been_right_the_first_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     strict, rng = lake.events(), random.Random(11)
     for n in range(6):
@@ -102,7 +102,7 @@ def test_refused_records_get_in_as_if_they_had_been_right_the_first_time(lake: L
     check(lake, loose, after, after.refused)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_entities_and_their_history_take_refused_records_in_where_they_belong(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     rng, latest = random.Random(3), replace(lake, name=f"{lake.name}_latest")
     loose = latest.entities(version="1.1.0")

@@ -87,7 +87,7 @@ class History:
         check(self.child, self.contract, self.parent)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [1])
 def test_the_order_in_which_both_tables_come_and_go_makes_no_difference(lake: Lake, seed: int) -> None:
     h = History(lake, seed)
