@@ -226,8 +226,8 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         # Small tables: fewer, larger tasks.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-        # The classes that queries are compiled to are kept, and what HotSpot made of them. A pass over a stream needs some hundreds, the same ones each time:
-        # with the default of 100 each is made anew whenever it comes round.
+        # The classes that queries are compiled to are kept, and what HotSpot made of them. Passes over a stream ask for the same ones each time:
+        # with the default of 100, what does not fit is made anew whenever it comes round.
         "spark.sql.codegen.cache.maxEntries": "1000",
         # A long backfill must not hold up the short queries of others.
         "spark.scheduler.mode": "FAIR",
