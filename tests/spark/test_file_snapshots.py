@@ -99,7 +99,7 @@ def histories(draw: st.DrawFn) -> list[tuple[int, dict[str, Any], bool, bool]]:
 
 @pytest.mark.timeout(1200)
 @given(history=histories(), scd=st.sampled_from([2, 2, 1]))
-@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_order_of_arrival_batches_and_repetition_make_no_difference(lake: Lake, history: list[tuple[int, dict[str, Any], bool, bool]], scd: int) -> None:
     other = replace(lake, name=f"{lake.name}_{abs(hash(repr(history))):x}{scd}")
     contract, snapshots = compared(other, scd), dict[datetime, list[Row]]()
