@@ -26,10 +26,10 @@ from lakehouse.contracts.model import Contract, FileSource
 from lakehouse.engine import metadata
 from lakehouse.engine.kept import kept
 from lakehouse.engine.metadata import Day, Position, TableState
+from lakehouse.errors import SourceShrank
 from lakehouse.sources.files import differences
 from lakehouse.sources.files.differences import Place, micros
-from lakehouse.sources.files.ledger import shrank
-from lakehouse.sources.files.listing import EPOCH, Listing, SourceFile, list_files
+from lakehouse.sources.files.listing import EPOCH, Listing, SourceFile, list_files, root_of
 from lakehouse.sources.files.records import blamed, read
 from lakehouse.sources.held import columns
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
@@ -185,15 +185,19 @@ def look(contract: Contract, source: FileSource, state: TableState | None, *, fu
 
 
 def again(contract: Contract, source: FileSource, state: TableState, days: Collection[date], *, force: bool) -> Look:
-    """The snapshots of these days. Raises `SourceShrank` when the table has some that the source no longer has."""
+    """The snapshots of these days. Raises `SourceShrank` when the table has some that the source no longer has, also by force."""
     held = _held(contract, state)
     listing = list_files(source, contract.start, min(days))
     found, odd = _found(source, listing, held)
     found = [s for s in found if s.moment.date() in days]
     gone = sorted({m for m in held if m.date() in days} - {s.moment for s in found})
-    if gone and not force:
-        raise shrank(contract, source, [_called(held[m]) for m in gone])
-    return Look((SnapshotPortion(contract, source, tuple(found), force, frozenset(gone), frozenset(days)),), hidden=listing.hidden, passed_over=tuple(odd))
+    if gone:  # even by force: holding its neighbours against each other, both as Bronze tells them, has counted rows as deleted that are there
+        raise SourceShrank(
+            f"{contract.bronze} holds snapshots that the source no longer has, such as {_called(held[gone[0]])}, and a snapshot can't be given up yet.",
+            state=f"{contract.bronze} is unchanged.",
+            next_step=f"Put the files back below {root_of(source)}, then repeat the rebuild.",
+        )
+    return Look((SnapshotPortion(contract, source, tuple(found), force, again=frozenset(days)),), hidden=listing.hidden, passed_over=tuple(odd))
 
 
 def _held(contract: Contract, state: TableState | None) -> Held:
