@@ -66,7 +66,10 @@ class Place:
         (port,) = free_ports(1)
         url = f"spark://127.0.0.1:{port}"
         stack.enter_context(_process(self.env, "engine", "master", "--port", str(port)))
+        deadline = time.monotonic() + 120
         while not accepts(port):
+            if time.monotonic() > deadline:
+                raise SystemExit("The cluster's master does not come.")
             time.sleep(0.2)
         for _ in range(executors):
             words = ("engine", "worker", url, "--cores", "1", "--memory", "3g")

@@ -212,12 +212,13 @@ def _remote(url: str) -> Iterator[Finding]:
         wrong = [f"{key}={spark.conf.get(key, '')}" for key, value in MEANING.items() if spark.conf.get(key, "") != value]
     finally:
         spark.stop()
-    if version.split(".")[:2] != wanted.split(".")[:2]:
+    other = version.split(".")[:2] != wanted.split(".")[:2]
+    if other:
         yield Finding("engine", "problem", f"The engine at {url} is Spark {version}; this version of lakehouse is made for {wanted}.", "Use an engine of that.")
     if wrong:
         needed = ", ".join(f"{key}={value}" for key, value in MEANING.items() if any(w.startswith(f"{key}=") for w in wrong))
         yield Finding("engine", "problem", f"The engine at {url} has {', '.join(wrong)}: its Thrift door gives other answers.", f"Start it with: {needed}")
-    if not wrong and version.split(".")[:2] == wanted.split(".")[:2]:
+    if not wrong and not other:
         yield Finding("engine", "ok", f"remote, at {url}, Spark {version}")
 
 

@@ -127,7 +127,7 @@ class Commit:
         txn = {f"{_TXN}.txnAppId": APP, f"{_TXN}.txnVersion": self._options["txnVersion"], _NOTE: self.note.to_json()}
         names, values = ", ".join(f"`{c}`" for c in columns), ", ".join(f"s.`{c}`" for c in columns)
         sets = ", ".join(f"t.`{c}` = s.`{c}`" for c in columns)
-        with self._swap(), session_with(self.spark, txn) as session:
+        with self._swap(), _session_with(self.spark, txn) as session:
             session.sql(
                 f"MERGE INTO {self.planned.table.sql} t USING {view} s ON {on} "
                 + (f"WHEN MATCHED AND {gone} THEN DELETE " if gone != "false" else "")
@@ -164,9 +164,9 @@ def _full(planned: TableState) -> StorageError:
 
 
 @contextmanager
-def session_with(spark: SparkSession, values: dict[str, str]) -> Iterator[SparkSession]:
+def _session_with(spark: SparkSession, values: dict[str, str]) -> Iterator[SparkSession]:
     """A copy of the session, with its views, that has these settings too: a MERGE takes its transaction from there, and so would every other write
-    that goes on in the session meanwhile. Ends with the block."""
+    that goes on in the session meanwhile."""
     session: Any = spark.cloneSession()  # type: ignore[attr-defined]  # Connect's
     session.release_session_on_close = True  # a copy lacks what its `stop` looks at; drop once PySpark gives it
     client: Any = spark.client

@@ -16,7 +16,6 @@ from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lakehouse.engine.delta import session_with
 from lakehouse.settings import settings
 from lakehouse.storage import explained, filesystem
 from lakehouse.tables import Table, literal
@@ -82,11 +81,11 @@ def unreferenced(delta: DeltaTable, table: Table, days: int) -> Files:
 
 def compact(spark: SparkSession, table: Table, where: str | None, target: int, order_by: tuple[str, ...]) -> tuple[Files, Files]:
     """Make the small files of these partitions (None: all) into few of about `target` bytes; returns what was removed and added. Raises `Busy`."""
-    sizes = {f"{_OPTIMIZE}.maxFileSize": str(target), f"{_OPTIMIZE}.minFileSize": str(target // 2)}
+    spark.conf.set(f"{_OPTIMIZE}.maxFileSize", str(target))
+    spark.conf.set(f"{_OPTIMIZE}.minFileSize", str(target // 2))
     ordered = f" ZORDER BY ({', '.join(f'`{c}`' for c in order_by)})" if order_by else ""
     try:
-        with session_with(spark, sizes) as session:  # another table's step may be compacting in the run's session
-            row = session.sql(f"OPTIMIZE {table.sql}{f' WHERE {where}' if where else ''}{ordered}").collect()[0]
+        row = spark.sql(f"OPTIMIZE {table.sql}{f' WHERE {where}' if where else ''}{ordered}").collect()[0]
     except PySparkException as error:
         if "Concurrent" in f"{type(error).__name__}{error}":
             raise Busy from error

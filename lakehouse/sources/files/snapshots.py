@@ -59,13 +59,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class SnapshotPortion(Portion):
-    """Snapshots to hold against those before and after them. `gone`: moments whose records are given up; `days`: those that are made anew, if any."""
+    """Snapshots to hold against those before and after them. `again`: the days that are made anew, if any."""
 
     contract: Contract
     source: FileSource
     snapshots: tuple[Snapshot, ...]
     force: bool = False
-    gone: frozenset[datetime] = frozenset()
     again: frozenset[date] = frozenset()
     where: str | None = None
     reached: Mapping[str, Position] = field(default_factory=dict)
@@ -99,7 +98,7 @@ class SnapshotPortion(Portion):
         portion, aside = self, list[Unreadable]()
         state = metadata.state(self.contract.bronze)  # not of the look: the portions before this one are in by now
         held = _held(self.contract, state)
-        while portion.snapshots or portion.gone:
+        while portion.snapshots:
             done = portion._compared(spark, state, held)
             if isinstance(done, Batch):
                 return replace(done, unreadable=tuple(aside))
@@ -116,8 +115,8 @@ class SnapshotPortion(Portion):
             if unreadable:
                 return self._but(snapshot), unreadable
             read_[snapshot.moment] = differences.Records(rows, files)
-        moments = sorted({*held, *read_} - self.gone)
-        concerned = _concerned(moments, {*read_, *self.gone})
+        moments = sorted({*held, *read_})
+        concerned = _concerned(moments, read_)
         line = differences.line(spark, self.contract, self.source, state, read_, {n: moments[n] for n in {*concerned, *(n - 1 for n in concerned)} if n >= 0})
         done = replace(self, where=self._where([moments[n] for n in concerned], held), reached=self._reached(held))
         if line is None:
@@ -145,8 +144,7 @@ class SnapshotPortion(Portion):
         return " or ".join([f"_source_position in ({places})"] * bool(places) + [f"_source_date in ({days})"] * bool(days)) or None
 
     def _reached(self, held: Held) -> dict[str, Position]:
-        """An empty text is a moment that is given up: notes are merged."""
-        return {m.isoformat(): said for m, said in {**held, **dict.fromkeys(self.gone, ""), **{s.moment: s.said for s in self.snapshots}}.items()}
+        return {m.isoformat(): said for m, said in {**held, **{s.moment: s.said for s in self.snapshots}}.items()}
 
     def _but(self, snapshot: Snapshot) -> SnapshotPortion:
         return replace(self, snapshots=tuple(s for s in self.snapshots if s != snapshot))
@@ -205,7 +203,7 @@ def _held(contract: Contract, state: TableState | None) -> Held:
     if state is None:
         return {}
     if state.note is not None:
-        return {datetime.fromisoformat(m): str(said) for m, said in state.note.positions.items() if said}
+        return {datetime.fromisoformat(m): str(said) for m, said in state.note.positions.items()}
     table = metadata.open_table(contract.bronze, state.version)
     read_ = [t["_source_time"].to_pylist() for t, _ in columns(table, None, "_source_time")] if table is not None else []
     return {m.astimezone(UTC): f"|{m:%Y-%m-%dT%H:%M:%SZ}" for times in read_ for m in set(times)}
