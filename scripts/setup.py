@@ -154,8 +154,10 @@ def install_packages(name):
     locked = ["--require-hashes", "--build-constraint", path("requirements/bootstrap.txt"), "-r", path("requirements/%s.txt" % name)]
     # A killed installer can leave a package that looks installed and is not whole: then all are put in again, from the installer's cache.
     again = ["--reinstall"] if os.path.exists(UNFINISHED) else []  # noqa: PTH110
+    # Where Python must not keep what it has compiled, each process would compile all it imports: seconds, every time.
+    compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
     open(UNFINISHED, "w").close()  # noqa: PTH123, SIM115
-    run([UV, "pip", "install", "--python", PYTHON] + again + locked, "the packages could not be installed", attempts=2)
+    run([UV, "pip", "install", "--python", PYTHON] + again + compiled + locked, "the packages could not be installed", attempts=2)
     os.remove(UNFINISHED)  # noqa: PTH107
 
 
