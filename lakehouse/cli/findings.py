@@ -202,22 +202,24 @@ def _engine() -> Iterator[Finding]:
 
 def _remote(url: str) -> Iterator[Finding]:
     """What an engine that others run says by itself: dbt and whoever else comes to its Thrift door is told nothing by us."""
+    from pyspark.sql.connect.session import SparkSession
+
     from lakehouse.engine.session import MEANING, connect
 
-    spark, wanted = connect(), packages.version("pyspark")
+    connect().stop()  # whether it takes us at all
+    spark, wanted = SparkSession.builder.remote(url).create(), packages.version("pyspark")  # a session that was told nothing
     try:
         version = str(spark.version)
-        for key in MEANING:
-            spark.conf.unset(key)
-        wrong = [f"{key}={spark.conf.get(key, '')}" for key, value in MEANING.items() if spark.conf.get(key, "") != value]
+        has = {key: spark.conf.get(key, None) for key in MEANING}
     finally:
         spark.stop()
     other = version.split(".")[:2] != wanted.split(".")[:2]
     if other:
         yield Finding("engine", "problem", f"The engine at {url} is Spark {version}; this version of lakehouse is made for {wanted}.", "Use an engine of that.")
+    wrong = [key for key, value in MEANING.items() if has[key] != value]
     if wrong:
-        needed = ", ".join(f"{key}={value}" for key, value in MEANING.items() if any(w.startswith(f"{key}=") for w in wrong))
-        yield Finding("engine", "problem", f"The engine at {url} has {', '.join(wrong)}: its Thrift door gives other answers.", f"Start it with: {needed}")
+        needed, found = (", ".join(f"{key}={values[key]}" for key in wrong) for values in (MEANING, has))
+        yield Finding("engine", "problem", f"The engine at {url} has {found}: its Thrift door gives other answers.", f"Start it with: {needed}")
     if not wrong and not other:
         yield Finding("engine", "ok", f"remote, at {url}, Spark {version}")
 

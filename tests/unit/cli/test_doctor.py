@@ -114,18 +114,18 @@ def test_a_cluster_whose_engine_gets_no_worker_is_a_problem(monkeypatch: pytest.
 
 def test_an_engine_of_others_is_asked_what_it_would_do_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     own = {**MEANING, "spark.sql.ansi.enabled": "false"}
-    told = dict(MEANING)
-    session = MagicMock(version="4.1.0")
-    session.conf.unset = told.pop
-    session.conf.get = lambda key, default: told.get(key, own.get(key, default))
-    monkeypatch.setattr("lakehouse.engine.session.connect", lambda: session)
+    untold = MagicMock(version="4.1.0")
+    untold.conf.get = own.get
+    builder = MagicMock()
+    builder.remote.return_value.create.return_value = untold
+    monkeypatch.setattr("lakehouse.engine.session.connect", MagicMock())
+    monkeypatch.setattr("pyspark.sql.connect.session.SparkSession.builder", builder)
     there = SimpleNamespace(state="remote", endpoints=SimpleNamespace(connect_url="sc://spark:15002"))
     monkeypatch.setattr(findings.launcher, "engine_status", lambda: there)
     older, other = CHECKS["engine"]()
     assert (older.level, "Spark 4.1.0" in older.text) == ("problem", True)
     assert (other.level, "spark.sql.ansi.enabled=false" in other.text, other.mend) == ("problem", True, "Start it with: spark.sql.ansi.enabled=true")
-    session.version, own["spark.sql.ansi.enabled"] = findings.packages.version("pyspark"), "true"
-    told.update(MEANING)
+    untold.version, own["spark.sql.ansi.enabled"] = findings.packages.version("pyspark"), "true"
     assert [f.level for f in CHECKS["engine"]()] == ["ok"]
 
 
