@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # PySpark takes a second to import: only those who connect pa
 MEANING = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
+    "spark.sql.unionOutputPartitioning": "false",
     "spark.sql.variable.substitute": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",

@@ -16,9 +16,8 @@ from pyspark.sql import SparkSession
 from lakehouse.contracts.model import Contract, FileSource
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Day, TableState
-from lakehouse.errors import SourceShrank
 from lakehouse.sources.files import snapshots
-from lakehouse.sources.files.ledger import Difference, Entry, compare, newest_day, read_ledger
+from lakehouse.sources.files.ledger import Difference, Entry, compare, newest_day, read_ledger, shrank
 from lakehouse.sources.files.listing import EPOCH, SourceFile, list_files, root_of
 from lakehouse.sources.files.records import blamed, read
 from lakehouse.sources.protocol import CHANGE, Amount, Batch, Look, Portion, Unreadable, envelope
@@ -145,11 +144,7 @@ class Files:
         held = read_ledger(metadata.open_table(self.contract.bronze, state.version), None, set(days))
         gone = sorted(set(held) - {f.path for f in files})
         if gone and not force:
-            raise SourceShrank(
-                f"{self.contract.bronze} holds records of {len(gone):,} files that the source no longer has, such as {gone[0]}: a rebuild would lose them.",
-                state=f"{self.contract.bronze} is unchanged.",
-                next_step=f"Put the files back below {self.place}; or, to lose them on purpose, repeat the rebuild with --force.",
-            )
+            raise shrank(self.contract, self.source, gone)
         return Look((FilePortion(self.contract, self.source, files),), hidden=listing.hidden)
 
 

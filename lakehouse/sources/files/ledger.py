@@ -5,15 +5,17 @@ Reads three dictionary-encoded columns of the partitions in question, without Sp
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from lakehouse.contracts.model import Contract, FileSource
 from lakehouse.engine.metadata import Day, Note
-from lakehouse.sources.files.listing import SourceFile
+from lakehouse.errors import SourceShrank
+from lakehouse.sources.files.listing import SourceFile, root_of
 from lakehouse.sources.held import columns, data_files
 
 if TYPE_CHECKING:  # only its name: the engine alone opens tables
@@ -59,6 +61,15 @@ def compare(files: Collection[SourceFile], ledger: dict[str, Entry], days: Colle
     listed = {f.path for f in files}
     vanished = tuple(sorted(path for path, entry in ledger.items() if path not in listed and entry.day in days and entry.day is not None))
     return Difference(new, changed, vanished)
+
+
+def shrank(contract: Contract, source: FileSource, gone: Sequence[str]) -> SourceShrank:
+    """What a rebuild says that would lose records of these files."""
+    return SourceShrank(
+        f"{contract.bronze} holds records of {len(gone):,} files that the source no longer has, such as {gone[0]}: a rebuild would lose them.",
+        state=f"{contract.bronze} is unchanged.",
+        next_step=f"Put the files back below {root_of(source)}; or, to lose them on purpose, repeat the rebuild with --force.",
+    )
 
 
 def newest_day(table: DeltaTable | None) -> date | None:

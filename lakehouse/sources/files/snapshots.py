@@ -26,10 +26,10 @@ from lakehouse.contracts.model import Contract, FileSource
 from lakehouse.engine import metadata
 from lakehouse.engine.kept import kept
 from lakehouse.engine.metadata import Day, Position, TableState
-from lakehouse.errors import SourceShrank
 from lakehouse.sources.files import differences
 from lakehouse.sources.files.differences import Place, micros
-from lakehouse.sources.files.listing import EPOCH, Listing, SourceFile, list_files, root_of
+from lakehouse.sources.files.ledger import shrank
+from lakehouse.sources.files.listing import EPOCH, Listing, SourceFile, list_files
 from lakehouse.sources.files.records import blamed, read
 from lakehouse.sources.held import columns
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
@@ -59,12 +59,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class SnapshotPortion(Portion):
-    """Snapshots to hold against those before and after them. `again`: the days that are made anew, if any."""
+    """Snapshots to hold against those before and after them. `gone`: moments whose records are given up; `days`: those that are made anew, if any."""
 
     contract: Contract
     source: FileSource
     snapshots: tuple[Snapshot, ...]
     force: bool = False
+    gone: frozenset[datetime] = frozenset()
     again: frozenset[date] = frozenset()
     where: str | None = None
     reached: Mapping[str, Position] = field(default_factory=dict)
@@ -98,7 +99,7 @@ class SnapshotPortion(Portion):
         portion, aside = self, list[Unreadable]()
         state = metadata.state(self.contract.bronze)  # not of the look: the portions before this one are in by now
         held = _held(self.contract, state)
-        while portion.snapshots:
+        while portion.snapshots or portion.gone:
             done = portion._compared(spark, state, held)
             if isinstance(done, Batch):
                 return replace(done, unreadable=tuple(aside))
@@ -115,8 +116,8 @@ class SnapshotPortion(Portion):
             if unreadable:
                 return self._but(snapshot), unreadable
             read_[snapshot.moment] = differences.Records(rows, files)
-        moments = sorted({*held, *read_})
-        concerned = _concerned(moments, read_)
+        moments = sorted({*held, *read_} - self.gone)
+        concerned = _concerned(moments, {*read_, *self.gone})
         line = differences.line(spark, self.contract, self.source, state, read_, {n: moments[n] for n in {*concerned, *(n - 1 for n in concerned)} if n >= 0})
         done = replace(self, where=self._where([moments[n] for n in concerned], held), reached=self._reached(held))
         if line is None:
@@ -144,7 +145,8 @@ class SnapshotPortion(Portion):
         return " or ".join([f"_source_position in ({places})"] * bool(places) + [f"_source_date in ({days})"] * bool(days)) or None
 
     def _reached(self, held: Held) -> dict[str, Position]:
-        return {m.isoformat(): said for m, said in {**held, **{s.moment: s.said for s in self.snapshots}}.items()}
+        """An empty text is a moment that is given up: notes are merged."""
+        return {m.isoformat(): said for m, said in {**held, **dict.fromkeys(self.gone, ""), **{s.moment: s.said for s in self.snapshots}}.items()}
 
     def _but(self, snapshot: Snapshot) -> SnapshotPortion:
         return replace(self, snapshots=tuple(s for s in self.snapshots if s != snapshot))
@@ -183,19 +185,15 @@ def look(contract: Contract, source: FileSource, state: TableState | None, *, fu
 
 
 def again(contract: Contract, source: FileSource, state: TableState, days: Collection[date], *, force: bool) -> Look:
-    """The snapshots of these days. Raises `SourceShrank` when the table has some that the source no longer has, also by force."""
+    """The snapshots of these days. Raises `SourceShrank` when the table has some that the source no longer has."""
     held = _held(contract, state)
     listing = list_files(source, contract.start, min(days))
     found, odd = _found(source, listing, held)
     found = [s for s in found if s.moment.date() in days]
     gone = sorted({m for m in held if m.date() in days} - {s.moment for s in found})
-    if gone:  # even by force: holding its neighbours against each other, both as Bronze tells them, has counted rows as deleted that are there
-        raise SourceShrank(
-            f"{contract.bronze} holds snapshots that the source no longer has, such as {_called(held[gone[0]])}, and a snapshot can't be given up yet.",
-            state=f"{contract.bronze} is unchanged.",
-            next_step=f"Put the files back below {root_of(source)}, then repeat the rebuild.",
-        )
-    return Look((SnapshotPortion(contract, source, tuple(found), force, again=frozenset(days)),), hidden=listing.hidden, passed_over=tuple(odd))
+    if gone and not force:
+        raise shrank(contract, source, [_called(held[m]) for m in gone])
+    return Look((SnapshotPortion(contract, source, tuple(found), force, frozenset(gone), frozenset(days)),), hidden=listing.hidden, passed_over=tuple(odd))
 
 
 def _held(contract: Contract, state: TableState | None) -> Held:
@@ -203,7 +201,7 @@ def _held(contract: Contract, state: TableState | None) -> Held:
     if state is None:
         return {}
     if state.note is not None:
-        return {datetime.fromisoformat(m): str(said) for m, said in state.note.positions.items()}
+        return {datetime.fromisoformat(m): str(said) for m, said in state.note.positions.items() if said}
     table = metadata.open_table(contract.bronze, state.version)
     read_ = [t["_source_time"].to_pylist() for t, _ in columns(table, None, "_source_time")] if table is not None else []
     return {m.astimezone(UTC): f"|{m:%Y-%m-%dT%H:%M:%SZ}" for times in read_ for m in set(times)}

@@ -102,9 +102,9 @@ ROWS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=3
 STEPS = st.lists(st.tuples(st.integers(1, 7), ROWS, st.booleans()), min_size=1, max_size=12)
 
 
-@given(steps=STEPS, again=st.sets(st.integers(1, 7)))
+@given(steps=STEPS, again=st.sets(st.integers(1, 7)), dropped=st.sets(st.integers(1, 7), max_size=2))
 @settings(max_examples=25, deadline=None)
-def test_arrivals_changes_and_rebuilds_leave_what_comparing_in_order_gives(steps: Any, again: set[int]) -> None:
+def test_arrivals_changes_rebuilds_and_what_is_given_up_leave_what_comparing_in_order_gives(steps: Any, again: set[int], dropped: set[int]) -> None:
     global BRONZE  # noqa: PLW0603 - the functions above stand in for ones that have no table at hand
     BRONZE, held = Bronze(), dict[int, dict[str, str]]()
     with tempfile.TemporaryDirectory() as folder, _played():
@@ -119,6 +119,11 @@ def test_arrivals_changes_and_rebuilds_leave_what_comparing_in_order_gives(steps
         assert BRONZE.records == in_order(held)
         assert files.look(BRONZE.state()).portions == ()
         _again(files, again)
+        assert BRONZE.records == in_order(held)
+        for number in dropped & set(held):
+            (Path(folder) / f"dt=2026-01-{number:02d}/a.json").unlink()
+            del held[number]
+        _again(files, dropped, force=True)
         assert BRONZE.records == in_order(held)
 
 
@@ -149,11 +154,11 @@ def _sync(files: Files) -> None:
         BRONZE.write(portion.read(_spark()))
 
 
-def _again(files: Files, numbers: set[int]) -> None:
+def _again(files: Files, numbers: set[int], *, force: bool = False) -> None:
     state = BRONZE.state()
     assert state is not None
     if numbers:
-        (portion,) = files.again(state, [date(2026, 1, n) for n in numbers], force=False).portions
+        (portion,) = files.again(state, [date(2026, 1, n) for n in numbers], force=force).portions
         batch = portion.read(_spark())
         if batch.rows is not None:
             BRONZE.write(batch, always=True)

@@ -97,14 +97,17 @@ def test_the_time_in_a_path_is_the_moment_and_a_path_without_one_is_told(tmp_pat
     assert "and 2 more files: no moment" in look.passed_over[0]
 
 
-def test_a_rebuild_of_a_day_whose_snapshot_is_gone_is_refused_even_by_force(tmp_path: Path) -> None:
+def test_a_rebuild_of_a_day_whose_snapshot_is_gone_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
     put(tmp_path, "dt=2026-01-10/a.json")
     put(tmp_path, "dt=2026-01-11/a.json")
     taken = state(files(tmp_path).look(None).portions)
     (tmp_path / "dt=2026-01-10/a.json").unlink()
-    for force in (False, True):
-        with pytest.raises(SourceShrank, match=r"such as dt=2026-01-10/a\.json"):
-            files(tmp_path).again(taken, [date(2026, 1, 10)], force=force)
+    with pytest.raises(SourceShrank, match=r"such as dt=2026-01-10/a\.json"):
+        files(tmp_path).again(taken, [date(2026, 1, 10)])
+    (portion,) = files(tmp_path).again(taken, [date(2026, 1, 10)], force=True).portions
+    assert isinstance(portion, SnapshotPortion)
+    assert (portion.snapshots, portion.gone) == ((), {day(10)})
+    assert portion._reached({day(10): "x|a"}) == {day(10).isoformat(): ""}
 
 
 @pytest.mark.parametrize(
