@@ -32,7 +32,7 @@ def main() -> None:
     if options.measure:
         sys.stdout.write("\n" + json.dumps(measure(options.days)) + "\n")
         return
-    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lakehouse-bench-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
         contracts = work / "contracts" / "bench"
         contracts.mkdir(parents=True)

@@ -28,6 +28,7 @@ KEPT_LOGS = 3
 _LOG = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 _NOT_INHERITED = ("SPARK_", "PYSPARK_", "HIVE_", "HADOOP_CONF_DIR", "CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "JDK_AOT_VM_OPTIONS")
+_KEEPER = "lakehouse.engine.keeper"
 _CHILDREN: list[subprocess.Popen[bytes]] = []  # kept, so that one which ended is reaped by the next poll and not left as a zombie
 
 
@@ -58,7 +59,7 @@ def spawn(config: EngineConfig, connect_port: int, thrift_port: int, aot: Sequen
         child.poll()
     _prepare_folders(config)
     hear, tell = os.pipe()
-    keeper = [sys.executable, "-m", "lakehouse.engine.keeper", config.warehouse, str(config.home), str(tell)]
+    keeper = [sys.executable, "-m", _KEEPER, config.warehouse, str(config.home), str(tell)]
     with config.log.open("ab") as log, os.fdopen(hear) as said:
         child = subprocess.Popen(
             [*keeper, *_command(config, connect_port, thrift_port, aot)],
@@ -100,12 +101,24 @@ def strays(config: EngineConfig) -> list[psutil.Process]:
 
 
 def end(process: psutil.Process, patience: float) -> None:
-    """SIGTERM, and SIGKILL if it is still there after `patience` seconds."""
+    """SIGTERM, and SIGKILL if it is still there after `patience` seconds. Of an engine, its keeper's end as well: it still writes that the lake is free."""
+    keeper = _keeper_of(process)
     with contextlib.suppress(psutil.NoSuchProcess):
         process.terminate()
         if not gone(process, patience):
             process.kill()
             gone(process, patience)
+    if keeper is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            gone(keeper, patience)
+
+
+def _keeper_of(engine: psutil.Process) -> psutil.Process | None:
+    with contextlib.suppress(psutil.Error):
+        parent = engine.parent()
+        if parent is not None and _KEEPER in parent.cmdline():
+            return parent
+    return None
 
 
 def reap(patience: float) -> None:

@@ -185,8 +185,10 @@ def test_a_catalogue_that_was_lost_is_rebuilt_from_the_tables(home: Path):
 
 def test_stopping_ends_it_and_stopping_again_says_so(home: Path):
     found = psutil.Process(ensure_engine().pid)
+    keeper = found.parent()
     assert "has stopped" in CliRunner().invoke(app, ["stop"]).stdout
     assert process.ended(found)
+    assert process.ended(keeper)  # nobody writes to the lake any more
     assert CliRunner().invoke(app, ["status"]).exit_code == 3
     assert "was not running" in CliRunner().invoke(app, ["stop"]).stdout
 
