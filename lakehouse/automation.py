@@ -14,7 +14,7 @@ from lakehouse.gold.project import Model
 from lakehouse.orphans import end_orphans
 from lakehouse.pauses import Pauses
 from lakehouse.pending import Due, due
-from lakehouse.runs import INCREMENTAL, MODE
+from lakehouse.runs import FULL, INCREMENTAL, MODE
 from lakehouse.services import FOLLOWER, background
 from lakehouse.settings import settings
 
@@ -99,6 +99,28 @@ _SENSORS: dict[type[Source], tuple[str, int, str]] = {
     KafkaSource: (FOLLOWED, STREAM_SECONDS, "the topics' offsets"),
     PostgresSource: ("new_rows", STREAM_SECONDS, "the databases' tables"),
 }
+
+
+def full_look(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> dg.ScheduleDefinition:
+    """Every night one incremental run for files of days before the look-back, which the sensor does not list. What can't be looked at, the sensor tells."""
+    by_files = {name: c for name, c in contracts.items() if isinstance(c.source, FileSource)}
+    concerned = tuple(m for m in marts if m.sources & set(by_files))
+
+    @dg.schedule(
+        name="files_of_long_past_days",
+        cron_schedule=f"30 {settings().maintenance_hour} * * *",
+        execution_timezone="UTC",
+        target=dg.AssetSelection.all(),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every night: looks into all folders of the sources, also those of days before the look-back, and takes in what came there.",
+    )
+    def look() -> dg.RunRequest | dg.SkipReason:
+        work = due(by_files.values(), concerned, full=True)
+        if work.nothing:
+            return dg.SkipReason("Every table holds all files that its source has.")
+        return dg.RunRequest(asset_selection=selection(work, contracts, concerned), tags={**run_tags(work, contracts), FULL: "true"})
+
+    return look
 
 
 def _going(context: dg.SensorEvaluationContext, sensor: str, tables: set[str]) -> str | None:

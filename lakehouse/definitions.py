@@ -8,7 +8,7 @@ from __future__ import annotations
 import dagster as dg
 
 from lakehouse.alerts.sensor import alert_sensor
-from lakehouse.automation import automation_sensor, follow_silver, source_sensors
+from lakehouse.automation import automation_sensor, follow_silver, full_look, source_sensors
 from lakehouse.bronze.assets import bronze_asset
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.gold.assets import gold_assets
@@ -34,7 +34,7 @@ def defs() -> dg.Definitions:
             *gold_assets(contracts, follow_silver),
         ],
         jobs=[maintenance],
-        schedules=[maintenance_schedule(maintenance)],
+        schedules=[maintenance_schedule(maintenance), full_look(contracts, marts)],
         sensors=[*source_sensors(contracts, marts), automation_sensor(), alert_sensor(contracts)],
         resources=RESOURCES,
         # Spark is the parallel engine; a process for each step would only cost seconds.

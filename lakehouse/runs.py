@@ -17,6 +17,7 @@ from lakehouse.tables import Table
 
 MODE, INCREMENTAL = "lakehouse/mode", "incremental"
 REPLAY = "lakehouse/replay"  # an incremental run also judges refused records again; which of them, is said here in JSON
+FULL = "lakehouse/full"  # an increment looks beyond what usually changes: into folders of long past days, at whole tables
 FORCE = "lakehouse/force"  # a rebuild may replace a Bronze day with less than it holds; an increment may go on where the source lacks something
 
 

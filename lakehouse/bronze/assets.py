@@ -12,7 +12,7 @@ from lakehouse.errors import SourceError
 from lakehouse.maintenance.work import tidy
 from lakehouse.quality.checks import Verdict, bronze_specs
 from lakehouse.resources import SparkEngine
-from lakehouse.runs import FORCE, asset_spec, daily, report_partitions, requested_days
+from lakehouse.runs import FORCE, FULL, asset_spec, daily, report_partitions, requested_days
 
 
 def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
@@ -32,7 +32,7 @@ def bronze_asset(contract: Contract) -> dg.AssetsDefinition:
     def build(context: dg.AssetExecutionContext, spark: SparkEngine) -> dg.MaterializeResult:  # type: ignore[type-arg]
         days = requested_days(context)
         if days is None:
-            full, force = context.has_tag("lakehouse/full"), context.has_tag(FORCE)
+            full, force = context.has_tag(FULL), context.has_tag(FORCE)
             done = ingest(spark.spark_session, contract, context.run_id, full=full, force=force, progress=context.log.info)
         else:
             done = rebuild(spark.spark_session, contract, days, context.run_id, force=context.has_tag(FORCE))

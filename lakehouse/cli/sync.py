@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 PASSES = 3  # an increment is bounded; what a pass leaves over, the next takes
-FULL = "lakehouse/full"
 
 
 @dataclass
@@ -66,7 +65,7 @@ def sync(
         _nothing(lake, work, clock)
         return
     from lakehouse.cli.runner import session
-    from lakehouse.runs import FORCE
+    from lakehouse.runs import FORCE, FULL
 
     before = Before.of(lake)
     with session("sync.log", clock) as ready:

@@ -10,11 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from lakehouse.automation import source_sensors
+from lakehouse.automation import full_look, source_sensors
+from lakehouse.bronze.ingest import pending
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.model import Contract, KafkaSource
 from lakehouse.pauses import FAILURES, SECONDS, Pauses
-from lakehouse.runs import INCREMENTAL, MODE
+from lakehouse.runs import FULL, INCREMENTAL, MODE
 from lakehouse.settings import PROJECT, settings
 
 
@@ -50,6 +51,21 @@ def test_a_source_that_is_broken_is_told_and_does_not_hold_up_the_others(contrac
     assert request.tags[MODE] == INCREMENTAL and request.tags["lakehouse/tables"] == "product"
     assert {tuple(key.path) for key in request.asset_selection or ()} == {(layer, "product") for layer in ("bronze", "silver", "quarantine")}
     assert "machine" in json.loads(result.cursor or "")["broken"]
+
+
+def test_every_night_a_run_takes_what_came_for_days_before_the_look_back(contracts: dict[str, Contract], monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = full_look({"product": contracts["product"]}, ())
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    with dg.build_schedule_context() as context:
+        assert isinstance(schedule(context), dg.SkipReason)
+    put(contracts["product"])
+    looked = []
+    monkeypatch.setattr("lakehouse.pending.pending", lambda contract, **how: looked.append(how) or pending(contract, **how))  # type: ignore[func-returns-value]
+    with dg.build_schedule_context() as context:
+        request = schedule(context)
+    assert isinstance(request, dg.RunRequest)
+    assert looked == [{"full": True, "force": False}]
+    assert (request.tags[MODE], request.tags[FULL], request.tags["lakehouse/tables"]) == (INCREMENTAL, "true", "product")
 
 
 def test_the_same_work_has_the_same_key_and_more_work_another(contracts: dict[str, Contract]) -> None:
