@@ -82,7 +82,7 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Business]:
         yield Business(lake)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_the_first_build_is_what_was_generated_and_sent(business: Business) -> None:
     business.another_day()
     business.lake.run("sync", check=False)
@@ -103,7 +103,7 @@ def test_a_second_engine_does_not_get_the_lake(business: Business, tmp_path: Pat
     assert "belongs to the engine of" in " ".join(refused.stderr.split())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("victim", [WORKERS[0], "engine"])
 def test_lost_in_the_middle_of_a_write_it_costs_time_and_no_row(business: Business, victim: str) -> None:
     business.another_day()
@@ -117,7 +117,7 @@ def test_lost_in_the_middle_of_a_write_it_costs_time_and_no_row(business: Busine
     business.check()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_storage_that_is_slow_busy_and_cuts_connections_costs_time_and_no_row(business: Business) -> None:
     business.another_day()
     with business.lake.proxy.failing(FAULTS):
@@ -127,14 +127,14 @@ def test_storage_that_is_slow_busy_and_cuts_connections_costs_time_and_no_row(bu
     assert {"busy", "unsent", "unanswered", "torn"} <= set(business.lake.proxy.done)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_days_that_are_built_anew_are_what_the_increments_made(business: Business) -> None:
     last = business.first + timedelta(days=1)
     business.lake.run("materialize", "bronze/sensor_reading+", "--from", str(business.first), "--to", str(last), check=False)
     business.check()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_upkeep_makes_many_files_few_and_changes_no_row(business: Business) -> None:
     before = len(business.lake.table("silver", "pong").file_uris())
     gained = {row["table"]: row for row in json.loads(business.lake.run("maintain", "--json").stdout)}
@@ -156,7 +156,7 @@ def database(business: Business) -> Iterator[None]:
     remove_server(server)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_dagsters_services_are_well_and_take_in_what_comes(business: Business, database: None) -> None:
     services = business.lake.services
     services.image["LAKEHOUSE_CONTRACTS"] = business.lake.env["LAKEHOUSE_CONTRACTS"]
@@ -183,7 +183,7 @@ class Copy(Lake):
         return DeltaTable(self.home / "warehouse" / layer / name)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_copy_is_a_lake_that_goes_on_by_itself_on_one_machine(business: Business, tmp_path: Path) -> None:
     business.lake.run("backup", str(tmp_path / "warehouse"))
     business.lake.services.stop("engine")

@@ -46,7 +46,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
         yield Sent(lake)
 
 
-@pytest.mark.timeout(900)  # the set-up is in it, and everything is cold
+@pytest.mark.timeout(1200)  # the set-up is in it, and everything is cold
 def test_a_worker_that_is_lost_in_the_middle_of_a_write_costs_time_and_no_row(sent: Sent) -> None:
     sent.send(0)
     with sent.lake.writing("silver/", "sync"):
@@ -55,7 +55,7 @@ def test_a_worker_that_is_lost_in_the_middle_of_a_write_costs_time_and_no_row(se
     pings.check(sent.lake, "ping", sent.files)  # by this very run
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_storage_that_is_slow_busy_and_cuts_connections_costs_time_and_no_row(sent: Sent) -> None:
     sent.send(1)
     with sent.lake.proxy.failing(FAULTS):
