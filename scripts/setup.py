@@ -19,6 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH1
 VENV = os.path.join(ROOT, ".venv")  # noqa: PTH118
 PYTHON = os.path.join(VENV, "bin", "python")  # noqa: PTH118
 UV = os.path.join(VENV, "bin", "uv")  # noqa: PTH118
+# Where Python must not keep what it has compiled, each process would compile all it imports: seconds, every time. So set-up does it.
+KEEPS_NOTHING = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
 STAMP = os.path.join(VENV, "lakehouse-setup.json")  # noqa: PTH118
 UNFINISHED = os.path.join(VENV, "lakehouse-setup.unfinished")  # noqa: PTH118
 OLDEST = (3, 11)
@@ -154,8 +156,7 @@ def install_packages(name):
     locked = ["--require-hashes", "--build-constraint", path("requirements/bootstrap.txt"), "-r", path("requirements/%s.txt" % name)]
     # A killed installer can leave a package that looks installed and is not whole: then all are put in again, from the installer's cache.
     again = ["--reinstall"] if os.path.exists(UNFINISHED) else []  # noqa: PTH110
-    # Where Python must not keep what it has compiled, each process would compile all it imports: seconds, every time.
-    compiled = ["--compile-bytecode"] if os.environ.get("PYTHONDONTWRITEBYTECODE") else []
+    compiled = ["--compile-bytecode"] if KEEPS_NOTHING else []
     open(UNFINISHED, "w").close()  # noqa: PTH123, SIM115
     run([UV, "pip", "install", "--python", PYTHON] + again + compiled + locked, "the packages could not be installed", attempts=2)
     os.remove(UNFINISHED)  # noqa: PTH107
@@ -164,6 +165,8 @@ def install_packages(name):
 def install_project():
     say("Installing the project itself (editable) ...")
     run([UV, "pip", "install", "--quiet", "--python", PYTHON, "--no-deps", "--no-build-isolation", "--editable", ROOT], "the project could not be installed")
+    if KEEPS_NOTHING:
+        run([PYTHON, "-m", "compileall", "-q", path("lakehouse")], "the project could not be compiled")
 
 
 def fetch_jars():
