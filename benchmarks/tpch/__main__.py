@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import statistics
 import sys
@@ -58,12 +57,10 @@ def _load(loaded: Run, home: Path, oracle: Path, scale: float) -> int:
                 print(f"silver.{name} has {have:,} rows, not {count:,}")
                 wrong += 1
     size = sum(file.stat().st_size for file in (home / "landing").rglob("*.csv"))
-    steps = re.findall(r"✓ (bronze|silver)_\w+\s+([\d.]+) s", loaded.output)
-    bronze, silver = (sum(float(s) for layer, s in steps if layer == name) for name in ("bronze", "silver"))
-    print("| scale | CSV | rows | Bronze | Silver | all of `lakehouse sync` | processors | rows/s | client peak | engine peak |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| scale | CSV | rows | `lakehouse sync` | processors | rows/s | client peak | engine peak |")
+    print("|---|---|---|---|---|---|---|---|")
     peaks = f"{loaded.client / 2**20:.0f} MiB | {loaded.engine / 2**30:.1f} GiB"
-    parts = f"{bronze:.1f} s | {silver:.1f} s | {loaded.seconds:.1f} s | {loaded.processor:.0f} s"
+    parts = f"{loaded.seconds:.1f} s | {loaded.processor:.0f} s"
     print(f"| {scale:g} | {size / 1e6:.0f} MB | {total:,} | {parts} | {total / loaded.seconds:,.0f} | {peaks} |\n")
     return wrong
 
