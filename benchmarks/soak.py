@@ -86,11 +86,21 @@ class Soak:
         return [(0,)]
 
 
+def reader(brokers: str) -> Consumer:
+    """A consumer that leaves no trace at the broker."""
+    return Consumer({"bootstrap.servers": brokers, "group.id": "soak", "enable.auto.commit": False})
+
+
+def extents(consumer: Consumer, topic: str) -> dict[int, tuple[int, int]]:
+    """The first offset of each partition, and the one after its last."""
+    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+    return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in partitions}
+
+
 def sent(brokers: str, topic: str) -> Iterator[tuple[str, int, bytes]]:
     """Every record of a topic: topic/partition, offset, value."""
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "soak", "enable.auto.commit": False})
-    for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
-        low, after = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+    consumer = reader(brokers)
+    for partition, (low, after) in extents(consumer, topic).items():
         consumer.assign([TopicPartition(topic, partition, low)])
         while low < after:
             for record in consumer.consume(min(10_000, after - low), timeout=30):
@@ -242,7 +252,9 @@ def load(found: Soak, began: float, plan: Plan) -> Backfill | None:
 def settle(found: Soak, brokers: str) -> bool:
     """Until Bronze has as many records as the topics, Gold counts every reading of Silver, and a minute long nothing comes: True. False when, short of that,
     nothing has moved for `PATIENCE` seconds: a machine that is behind is given its time, since what is late is not lost."""
-    wanted = {table: sum(1 for _ in sent(brokers, topic)) for table, (topic, _) in TOPICS.items()}
+    consumer = reader(brokers)
+    wanted = {table: sum(after - low for low, after in extents(consumer, topic).values()) for table, (topic, _) in TOPICS.items()}
+    consumer.close()
     last, moved = None, time.time()
     while time.time() < moved + PATIENCE:
         with suppress(OSError, duckdb.Error, DeltaError):

@@ -204,7 +204,8 @@ def _remote(url: str) -> Iterator[Finding]:
     """What an engine that others run says by itself: dbt and whoever else comes to its Thrift door is told nothing by us."""
     from pyspark.sql.connect.session import SparkSession
 
-    from lakehouse.engine.session import MEANING, connect
+    from lakehouse.engine.config import MEANING
+    from lakehouse.engine.session import connect
 
     connect().stop()  # whether it takes us at all
     spark, wanted = SparkSession.builder.remote(url).create(), packages.version("pyspark")  # a session that was told nothing

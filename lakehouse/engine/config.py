@@ -69,6 +69,22 @@ TUNED = (
     "-XX:Tier4BackEdgeThreshold=400000",
 )
 
+# What a query means. An engine that others run is told this session by session; its Thrift door has what it says by itself (`doctor` looks).
+MEANING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    # Spark 4.2 says of a union of frames that are grouped alike that it is grouped, too, and at times only puts them one after the other (SPARK-59122 tells
+    # of one such case): a window over it then sees a key in parts, and answers wrongly. Where it is off, a window or group over a union shuffles once more.
+    "spark.sql.unionOutputPartitioning": "false",
+    # A text with ${…} in it means what it says: it is no place for the engine's settings, nor for its environment with whatever secrets that has.
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    # The Thrift server turns the Java 8 date API on, and Delta's metadata-only max(<date partition>) then fails on a cast.
+    "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
+}
+
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -210,20 +226,8 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         # A plan that names 10,000 files is 2 MB; a local relation may be larger.
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),
         "spark.connect.session.manager.defaultSessionTimeout": "12h",  # a sync that waits for data overnight keeps its session
-        # What a query means.
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "true",
-        # Spark 4.2 says of a union of frames that are grouped alike that it is grouped, too, and at times only puts them one after the other (SPARK-59122 tells
-        # of one such case): a window over it then sees a key in parts, and answers wrongly. Where it is off, a window or group over a union shuffles once more.
-        "spark.sql.unionOutputPartitioning": "false",
-        "spark.sql.files.ignoreCorruptFiles": "false",
-        "spark.sql.files.ignoreMissingFiles": "false",
+        **MEANING,
         "spark.sql.runSQLOnFiles": "false",
-        # A text with ${…} in it means what it says: it is no place for the engine's settings, nor for its environment with whatever secrets that has.
-        "spark.sql.variable.substitute": "false",
-        "spark.databricks.delta.schema.autoMerge.enabled": "false",
-        # The Thrift server turns the Java 8 date API on, and Delta's metadata-only max(<date partition>) then fails on a cast.
-        "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
         # The default, INT96, is not a number: it is compared and put into dictionaries as bytes, which makes writing a table a quarter slower.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # Small tables: fewer, larger tasks.

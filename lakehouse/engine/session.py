@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, cast
 
 from lakehouse.engine.catalog import create_databases
+from lakehouse.engine.config import MEANING
 from lakehouse.engine.launcher import Endpoints, ensure_engine
 from lakehouse.engine.process import accepts
 from lakehouse.errors import EngineError
@@ -21,17 +22,6 @@ from lakehouse.errors import EngineError
 if TYPE_CHECKING:  # PySpark takes a second to import: only those who connect pay
     from pyspark.sql import SparkSession
 
-# What a query means, as the engine's own settings have it: told to an engine that others run. Its Thrift door has what these say (`doctor` looks).
-MEANING = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.unionOutputPartitioning": "false",
-    "spark.sql.variable.substitute": "false",
-    "spark.sql.files.ignoreCorruptFiles": "false",
-    "spark.sql.files.ignoreMissingFiles": "false",
-    "spark.databricks.delta.schema.autoMerge.enabled": "false",
-    "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
-}
 _SHOUTING = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 _DETAILS = re.compile(r'status = StatusCode\.\w+\s+details = "(.*)"')
 _TRACE = ("JVM stacktrace:", "\tat ", "Caused by:", "org.apache.spark.SparkException:", "*** Source:")

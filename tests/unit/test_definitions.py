@@ -64,8 +64,11 @@ def test_sensors_run_by_default_and_steps_share_one_process(definitions: dg.Defi
 
 
 def test_tables_are_kept_in_order_every_night_by_default(definitions: dg.Definitions) -> None:
-    schedule = next(s for s in definitions.schedules or () if isinstance(s, dg.ScheduleDefinition) and s.job_name == "maintenance")
+    schedules = {s.name: s for s in definitions.schedules or () if isinstance(s, dg.ScheduleDefinition)}
+    assert set(schedules) == {"maintenance_schedule", "files_of_long_past_days"}
+    schedule = schedules["maintenance_schedule"]
     assert (schedule.cron_schedule, schedule.execution_timezone, schedule.default_status) == ("0 3 * * *", "UTC", dg.DefaultScheduleStatus.RUNNING)
+    assert schedule.job_name == "maintenance"
 
 
 def test_loading_opens_no_connection_and_starts_no_spark() -> None:

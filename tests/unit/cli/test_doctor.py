@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lakehouse.cli import doctor, findings
 from lakehouse.cli.findings import CHECKS, Finding
-from lakehouse.engine.session import MEANING
+from lakehouse.engine.config import MEANING
 from lakehouse.errors import SetupError
 from lakehouse.settings import settings
 

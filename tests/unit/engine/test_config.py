@@ -68,6 +68,7 @@ def test_the_class_path_is_explicit_and_sorted(lake: Settings):
     [
         ("spark.sql.session.timeZone", "UTC"),
         ("spark.sql.ansi.enabled", "true"),
+        ("spark.sql.unionOutputPartitioning", "false"),
         ("spark.sql.files.ignoreCorruptFiles", "false"),
         ("spark.sql.files.ignoreMissingFiles", "false"),
         ("spark.sql.runSQLOnFiles", "false"),
