@@ -223,6 +223,7 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.connect.grpc.binding.address": settings.engine_host,
         "spark.hadoop.hive.server2.thrift.bind.host": settings.engine_host,
         "spark.ui.enabled": "false",
+        "spark.sql.ui.explainMode": "simple",  # every plan is written out, whether anybody looks or not: not laid out nicely, then
         # A plan that names 10,000 files is 2 MB; a local relation may be larger.
         "spark.connect.grpc.maxInboundMessageSize": str(256 * 1024 * 1024),
         "spark.connect.session.manager.defaultSessionTimeout": "12h",  # a sync that waits for data overnight keeps its session

@@ -7,13 +7,16 @@ Beside them, reading exactly the files of some commits. Not here: what to write 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from deltalake import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import APP, Note, TableState
@@ -34,8 +37,8 @@ class Overtaken(Exception):  # noqa: N818 - not an error: the caller plans again
 
 def ensure_table(spark: SparkSession, table: Table, shape: Shape) -> TableState:
     """The table's state, after creating it or making it what the shape says. Raises `DataError` when a column has a type that can't become its new one."""
-    found = metadata.state(table)
-    if found is None:
+    delta = metadata.open_table(table)
+    if delta is None:
         _create(spark, table, shape)
         found = metadata.state(table)
         if found is None:
@@ -43,7 +46,8 @@ def ensure_table(spark: SparkSession, table: Table, shape: Shape) -> TableState:
         return found
     if not spark.catalog.tableExists(f"{table.layer}.{table.name}"):
         _register(spark, table)
-    return found if not _evolve(spark, found, shape) else (metadata.state(table) or found)
+    found = metadata.state_of(table, delta)
+    return found if not _evolve(spark, found, delta, shape) else (metadata.state(table) or found)
 
 
 def _create(spark: SparkSession, table: Table, shape: Shape) -> None:
@@ -74,11 +78,10 @@ def _register(spark: SparkSession, table: Table) -> None:
     spark.sql(f"CREATE TABLE IF NOT EXISTS {table.sql} USING delta LOCATION {literal(table.location(settings().warehouse))}").collect()
 
 
-def _evolve(spark: SparkSession, found: TableState, shape: Shape) -> bool:
+def _evolve(spark: SparkSession, found: TableState, delta: DeltaTable, shape: Shape) -> bool:
     """Make the table what the shape says, where Delta can without writing data; returns whether it was not. Raises `DataError` where it can't."""
-    have = [Field(f.name, f.dataType.simpleString(), (f.metadata or {}).get("comment", "")) for f in spark.table(found.table.sql).schema.fields]
-    delta = metadata.open_table(found.table)
-    statements = alterations(found, have, shape, delta.metadata().partition_columns if delta is not None else [])
+    have = [Field(f.name, f.dataType.simpleString(), (f.metadata or {}).get("comment", "")) for f in _schema(delta).fields]
+    statements = alterations(found, have, shape, delta.metadata().partition_columns)
     for statement in statements:
         spark.sql(statement).collect()
     return bool(statements)
@@ -86,10 +89,15 @@ def _evolve(spark: SparkSession, found: TableState, shape: Shape) -> bool:
 
 def rows_of(spark: SparkSession, table: Table, files: Collection[str]) -> DataFrame:
     """The rows of these data files (paths below the table's folder), as they were written: for files that have no deletion vectors (yet)."""
-    held, root = spark.table(table.sql), table.location(settings().warehouse)
-    if not files:
-        return held.limit(0)
-    return spark.read.schema(held.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in files])
+    root, delta = table.location(settings().warehouse), metadata.open_table(table)
+    if not files or delta is None:
+        return spark.table(table.sql).limit(0)
+    return spark.read.schema(_schema(delta)).option("basePath", root).parquet(*[f"{root}/{file}" for file in files])
+
+
+def _schema(delta: DeltaTable) -> StructType:
+    """A table's columns as its log has them: the engine would resolve the table for each such question, which takes longer than a small increment's data."""
+    return StructType.fromJson(json.loads(delta.schema().to_json()))
 
 
 @dataclass(frozen=True)
