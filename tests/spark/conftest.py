@@ -7,11 +7,12 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from lakehouse.bronze.ingest import Ingested, ingest
@@ -101,10 +102,25 @@ class Lake:
         return ingest(self.spark, contract, "test", full=True), build.increment(self.spark, contract, "test")
 
     def rows(self, table: Table, *columns: str) -> list[tuple[Any, ...]]:
-        return sorted((tuple(r) for r in self.spark.table(table.sql).select(*columns).collect()), key=repr)
+        """What the table holds, all columns where none is named, read without the engine that wrote it; times in UTC without saying so."""
+        held = _open(table).to_pyarrow_table(columns=list(columns) or None)
+        return sorted(zip(*([_plain(v) for v in column.to_pylist()] for column in held.columns), strict=True), key=repr)
+
+    def count(self, table: Table) -> int:
+        """How many rows the table has, read likewise."""
+        return _open(table).to_pyarrow_dataset().count_rows()
 
     def version(self, table: Table) -> int:
-        return int(self.spark.sql(f"DESCRIBE HISTORY {table.sql} LIMIT 1").first()["version"])  # type: ignore[index]
+        """The table's newest version."""
+        return _open(table).version()
+
+
+def _open(table: Table) -> DeltaTable:
+    return DeltaTable(table.location(settings().warehouse))
+
+
+def _plain(value: Any) -> Any:
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 @pytest.fixture

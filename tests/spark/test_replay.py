@@ -49,7 +49,7 @@ def put_through(lake: Lake, contract: Contract, again: Again = Again()) -> Built
 def check(lake: Lake, contract: Contract, truth: Truth, refused: list[tuple[str, date]]) -> None:
     found = {(r[0], r[1]): r[2:] for r in lake.rows(contract.silver, "id", "day", "seq", "value", "_source")}
     assert found == truth.silver
-    assert lake.spark.table(contract.silver.sql).count() == len(truth.silver)
+    assert lake.count(contract.silver) == len(truth.silver)
     assert lake.rows(contract.quarantine, "_payload", "_source_date") == sorted(refused, key=repr)
 
 
