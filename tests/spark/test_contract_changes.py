@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,6 +56,11 @@ MASKED = "customProperties: [{property: masking, value: {policy: sha256}}]"
 Write = Callable[..., Contract]
 
 
+def wide_rows(lake: Lake, contract: Contract, *columns: str) -> list[tuple[Any, ...]]:
+    """Silver's rows, read by the engine: the reader that `Lake.rows` uses does not know tables with widened types."""
+    return sorted(tuple(row) for row in lake.spark.table(contract.silver.sql).select(*columns).collect())
+
+
 @pytest.fixture
 def write(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes the table's contract, and reads it."""
@@ -95,7 +101,7 @@ def test_a_run_takes_along_what_breaks_nobody_and_stops_at_what_does(lake: Lake,
     second = write("1.1.0", amount="bigint", more="      - {name: note, logicalType: string, description: 'Costs ${HOME} \\ less.'}")
     lake.put("dt=2026-01-02/a.json", [record(2, 3_000_000_000, note="x")])
     lake.sync(second)
-    assert lake.rows(second.silver, "id", "amount", "note") == [("k1", 7, None), ("k2", 3_000_000_000, "x")]
+    assert wide_rows(lake, second, "id", "amount", "note") == [("k1", 7, None), ("k2", 3_000_000_000, "x")]
     settled = lake.version(second.silver)
     lake.put("dt=2026-01-02/b.json", [record(2, 5, note="y")])
     lake.sync(second)
@@ -103,11 +109,11 @@ def test_a_run_takes_along_what_breaks_nobody_and_stops_at_what_does(lake: Lake,
     state = metadata.state(second.silver)
     assert state is not None and state.properties["lakehouse.contract.version"] == "1.1.0"
     build.rebuild(lake.spark, second, None, "test")
-    assert lake.rows(second.silver, "id", "amount", "note") == [("k1", 7, None), ("k2", 5, "y")]
+    assert wide_rows(lake, second, "id", "amount", "note") == [("k1", 7, None), ("k2", 5, "y")]
 
     lake.spark.sql(f"RESTORE TABLE {first.silver.sql} TO VERSION AS OF {made}").collect()
     lake.sync(second)
-    assert lake.rows(second.silver, "id", "amount", "note") == [("k1", 7, None), ("k2", 5, "y")]
+    assert wide_rows(lake, second, "id", "amount", "note") == [("k1", 7, None), ("k2", 5, "y")]
 
     broken = write("1.2.0", amount="bigint", masking="", more="      - {name: note, logicalType: string}")
     before, arrived = lake.version(broken.silver), lake.version(broken.bronze)
@@ -144,7 +150,7 @@ def test_apply_does_what_breaks_nobody_and_refuses_the_rest_until_a_version_and_
     shown = write("2.0.0", amount="bigint", masking="", more=more)
     lake.put("dt=2026-01-02/a.json", [record(2, 1)])
     lake.sync(shown)
-    assert [e for _, e in lake.rows(shown.silver, "id", "email")][1] == "a@example.com"
+    assert [e for _, e in wide_rows(lake, shown, "id", "email")][1] == "a@example.com"
 
     write("3.0.0", amount="int", masking="", more=more)
     anew = run("apply", "--breaking")
