@@ -7,6 +7,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 SETUP = @$(if $(PYTHON),,$(error No python3 was found. Install Python 3.11 or newer, or name it: make $@ PYTHON=/path/to/python3.11))"$(PYTHON)" scripts/setup.py
 BIN := .venv/bin
 DAEMON := tests/integration/test_backfills.py tests/integration/test_daemon.py
+SMALL_CLUSTER := tests/cluster/test_faults_on_a_cluster.py
 # A file's tests stay together, with its lake and engine; in the order given, so that the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -24,10 +25,10 @@ demo:  ## set up, build the example lakehouse from nothing, show what is there
 	@$(BIN)/lakehouse demo
 	@$(BIN)/lakehouse engine warm --background
 
-test: setup-dev  ## set up, run every check, and all tests but test-daemon's and test-cluster's
+test: setup-dev  ## set up, run every check, and all tests but test-daemon's and the greater of test-cluster's
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest $(PARALLEL) tests/unit
-	$(BIN)/python -m pytest $(PARALLEL) $(DAEMON:%=--ignore %) tests/integration tests/spark
+	$(BIN)/python -m pytest $(PARALLEL) $(DAEMON:%=--ignore %) $(SMALL_CLUSTER) tests/integration tests/spark
 
 test-daemon: setup-dev  ## backfills beside a stream, and killed processes, under `lakehouse up`; many minutes
 	$(BIN)/python -m pytest $(DAEMON)
