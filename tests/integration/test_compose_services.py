@@ -1,4 +1,5 @@
-"""The compose file's object store and what makes its bucket, with their commands and settings as processes on loopback: keys from the file of variables."""
+"""The compose file's services that are others' programs, with their commands and settings as processes on loopback: the object store and what makes its
+bucket, with keys from the file of variables; and PostgreSQL, in which Dagster keeps what happened."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ import time
 import urllib.request
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from botocore.exceptions import ClientError
 
 from lakehouse.engine.process import free_ports
-from tests.compose_file import command, environment, healthcheck
+from tests.compose_file import DOCKER, command, environment, healthcheck
+from tests.postgres_server import make_server, remove_server
 from tests.s3_server import BUCKET, KEY, SECRET, S3Server
 
 VARIABLES = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "POSTGRES_PASSWORD": "none here"}
@@ -44,6 +47,23 @@ def test_the_object_store_takes_its_keys_from_the_variables_and_gets_its_bucket(
     finally:
         server.kill()
         server.wait()
+
+
+def test_dagster_keeps_what_happened_in_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make_server()
+    try:
+        server.sql("create role dagster superuser login", "create database dagster owner dagster")
+        for name, value in environment("daemon", VARIABLES, {"postgres": "127.0.0.1", "5432": str(server.port)}).items():
+            if name.startswith("DAGSTER_POSTGRES_"):
+                monkeypatch.setenv(name, value)
+        (tmp_path / "dagster.yaml").write_text((DOCKER / "dagster.yaml").read_text())
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            instance.report_runless_asset_event(dg.AssetMaterialization("made", metadata={"rows": 7}))
+            kept = instance.get_latest_materialization_event(dg.AssetKey("made"))
+            assert kept is not None and kept.asset_materialization is not None
+            assert kept.asset_materialization.metadata["rows"].value == 7
+    finally:
+        remove_server(server)
 
 
 def answers(url: str) -> bool:
