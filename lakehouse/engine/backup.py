@@ -70,7 +70,9 @@ def _copy_table(table: Table, target: str) -> dict[str, int]:
 def _files(url: str, below: str = "") -> dict[str, int]:
     system, root = filesystem(url)
     found: dict[str, Any] = system.find(f"{root}/{below}", detail=True)
-    return {path[len(root) + 1 :]: int(entry["size"]) for path, entry in found.items() if not path.rpartition("/")[2].startswith(".")}
+    # An object store may list a folder as an object of its own, whose name ends with a slash.
+    files = {path: int(entry["size"]) for path, entry in found.items() if entry["type"] == "file" and not path.endswith("/")}
+    return {path[len(root) + 1 :]: size for path, size in files.items() if not path.rpartition("/")[2].startswith(".")}
 
 
 def _newest(files: dict[str, int]) -> str:

@@ -9,19 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from s3fs import S3FileSystem
 from typer.testing import CliRunner
 
 from lakehouse.cli import status
 from lakehouse.cli.findings import CHECKS
 from lakehouse.contracts.model import FileSource
+from lakehouse.engine.backup import copy_lake
 from lakehouse.engine.lease import Owner, holder, take
 from lakehouse.engine.metadata import actions, open_table
 from lakehouse.errors import EngineError, SourceError, StorageError
 from lakehouse.settings import settings
 from lakehouse.sources.files.listing import list_files
-from lakehouse.storage import check, mirror
+from lakehouse.storage import check, delta_options, mirror
 from lakehouse.storage.swap import Changed, Seen, keeps_its_word, look, swap
 from lakehouse.tables import Table
 from tests.fault_proxy import Faults, fault_proxy
@@ -134,6 +137,14 @@ def test_answers_that_break_off_again_and_again_are_told_and_not_taken_for_a_tab
 
 def test_doctor_says_that_all_is_well(use: Use) -> None:
     assert [(f.name, f.level) for f in CHECKS["storage"]()] == [("warehouse", "ok"), ("landing", "ok")]
+
+
+def test_a_lake_is_copied_from_there_with_folders_that_are_objects_of_their_own(use: Use, server: S3Server, tmp_path: Path) -> None:
+    url = TABLE.location(settings().warehouse)
+    write_deltalake(url, pa.table({"v": [1, 2]}), storage_options=delta_options(url))
+    server.client().put_object(Bucket=BUCKET, Key="warehouse/bronze/orders/_delta_log/_staged_commits/", Body=b"")
+    assert copy_lake(str(tmp_path / "copy"), lambda _: None).tables == 1
+    assert DeltaTable(tmp_path / "copy" / "bronze" / "orders").to_pyarrow_table()["v"].to_pylist() == [1, 2]
 
 
 def test_of_many_that_write_over_the_same_state_one_does(use: Use) -> None:
