@@ -14,7 +14,7 @@ from typing import Any
 from lakehouse.engine.catalog import table_folders
 from lakehouse.errors import DataError
 from lakehouse.settings import settings
-from lakehouse.storage import explained, filesystem
+from lakehouse.storage import explained, filesystem, stands_for_folder
 from lakehouse.tables import LAYERS, Table
 
 _LOG = "_delta_log/"
@@ -70,8 +70,7 @@ def _copy_table(table: Table, target: str) -> dict[str, int]:
 def _files(url: str, below: str = "") -> dict[str, int]:
     system, root = filesystem(url)
     found: dict[str, Any] = system.find(f"{root}/{below}", detail=True)
-    # An object store may list a folder as an object of its own, whose name ends with a slash.
-    files = {path: int(entry["size"]) for path, entry in found.items() if entry["type"] == "file" and not path.endswith("/")}
+    files = {path: int(entry["size"]) for path, entry in found.items() if not stands_for_folder(path)}
     return {path[len(root) + 1 :]: size for path, size in files.items() if not path.rpartition("/")[2].startswith(".")}
 
 

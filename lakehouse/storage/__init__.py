@@ -51,6 +51,11 @@ def explained(url: str) -> Iterator[None]:
         raise known from error
 
 
+def stands_for_folder(path: str) -> bool:
+    """Whether an object is no file: consoles and Hadoop keep a folder as an empty object whose name ends with a slash."""
+    return path.endswith("/")
+
+
 def check(url: str) -> float:
     """Raise `StorageError` when an object store can't be asked for what is below this URL. Returns by how many seconds its clock is ahead of ours."""
     if not s3.is_s3(url):

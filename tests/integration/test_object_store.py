@@ -58,7 +58,7 @@ def use(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     settings.cache_clear()
 
 
-def test_a_folder_is_copied_once_and_listed_by_day_with_whole_seconds(use: Use, tmp_path: Path) -> None:
+def test_a_folder_is_copied_once_and_listed_by_day_with_whole_seconds(use: Use, server: S3Server, tmp_path: Path) -> None:
     for name in ("orders/2026-01-02/a.json", "orders/2026-01-03/b c%.json", "orders/.writing/part"):
         file = tmp_path / name
         file.parent.mkdir(parents=True)
@@ -67,6 +67,8 @@ def test_a_folder_is_copied_once_and_listed_by_day_with_whole_seconds(use: Use, 
     assert (mirror(tmp_path, url), mirror(tmp_path, url)) == (2, 0)
     (tmp_path / "orders/2026-01-02/a.json").write_text('{"more": 1}\n')
     assert mirror(tmp_path, url) == 1
+    for folder in ("", "2026-01-02/", "2026-01-03/"):  # as a console makes them
+        server.client().put_object(Bucket=BUCKET, Key=f"landing/orders/{folder}", Body=b"")
     source = FileSource(path="orders", format="json", date_pattern=r"(\d{4}-\d{2}-\d{2})/")
     files = list_files(source, date(2026, 1, 1)).files
     assert [(f.path, f.size, f.day) for f in files] == [("2026-01-02/a.json", 12, date(2026, 1, 2)), ("2026-01-03/b c%.json", 3, date(2026, 1, 3))]

@@ -18,7 +18,7 @@ from fsspec.utils import glob_translate
 from lakehouse.contracts.model import FileSource
 from lakehouse.errors import SourceError
 from lakehouse.settings import s3a, settings
-from lakehouse.storage import explained, filesystem
+from lakehouse.storage import explained, filesystem, stands_for_folder
 from lakehouse.storage.s3 import is_s3
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -162,7 +162,7 @@ def _walk_remote(root: str, enter: Callable[[str], bool]) -> Iterator[tuple[str,
             if entry["type"] == "directory":
                 if enter(path):
                     pending.append(entry["name"].rstrip("/"))
-            elif path:
+            elif path and not stands_for_folder(entry["name"]):  # read as a file, it would be all that is below it
                 yield path, int(entry["size"] or 0), _millis(entry) // grain * grain
 
 
