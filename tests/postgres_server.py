@@ -62,6 +62,10 @@ class Server:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def for_dagster(self) -> None:
+        """The role and the database that the compose file's PostgreSQL is made with."""
+        self.sql("create role dagster superuser login", "create database dagster owner dagster")
+
     def _run(self, program: str, *words: str, check: bool = True) -> bool:
         account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         done = subprocess.run([self.programs / program, *words], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **account)

@@ -80,7 +80,8 @@ def _register(spark: SparkSession, table: Table) -> None:
 
 def _evolve(spark: SparkSession, found: TableState, delta: DeltaTable, shape: Shape) -> bool:
     """Make the table what the shape says, where Delta can without writing data; returns whether it was not. Raises `DataError` where it can't."""
-    have = [Field(f.name, f.dataType.simpleString(), (f.metadata or {}).get("comment", "")) for f in _schema(delta).fields]
+    held = StructType.fromJson(json.loads(delta.schema().to_json()))  # as the log has it, which is open: the engine would have to resolve the table
+    have = [Field(f.name, f.dataType.simpleString(), (f.metadata or {}).get("comment", "")) for f in held.fields]
     statements = alterations(found, have, shape, delta.metadata().partition_columns)
     for statement in statements:
         spark.sql(statement).collect()
@@ -89,15 +90,10 @@ def _evolve(spark: SparkSession, found: TableState, delta: DeltaTable, shape: Sh
 
 def rows_of(spark: SparkSession, table: Table, files: Collection[str]) -> DataFrame:
     """The rows of these data files (paths below the table's folder), as they were written: for files that have no deletion vectors (yet)."""
-    root, delta = table.location(settings().warehouse), metadata.open_table(table)
-    if not files or delta is None:
-        return spark.table(table.sql).limit(0)
-    return spark.read.schema(_schema(delta)).option("basePath", root).parquet(*[f"{root}/{file}" for file in files])
-
-
-def _schema(delta: DeltaTable) -> StructType:
-    """A table's columns as its log has them: the engine would resolve the table for each such question, which takes longer than a small increment's data."""
-    return StructType.fromJson(json.loads(delta.schema().to_json()))
+    held, root = spark.table(table.sql), table.location(settings().warehouse)
+    if not files:
+        return held.limit(0)
+    return spark.read.schema(held.schema).option("basePath", root).parquet(*[f"{root}/{file}" for file in files])
 
 
 @dataclass(frozen=True)

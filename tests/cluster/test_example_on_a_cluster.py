@@ -154,7 +154,7 @@ def test_upkeep_makes_many_files_few_and_changes_no_row(business: Business) -> N
 def database(business: Business) -> Iterator[None]:
     """PostgreSQL as the compose file's: its role and database."""
     server = make_server()
-    server.sql("create role dagster superuser login", "create database dagster owner dagster")
+    server.for_dagster()
     business.lake.services.places["5432"] = str(server.port)
     yield
     remove_server(server)

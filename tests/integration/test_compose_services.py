@@ -52,7 +52,7 @@ def test_the_object_store_takes_its_keys_from_the_variables_and_gets_its_bucket(
 def test_dagster_keeps_what_happened_in_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = make_server()
     try:
-        server.sql("create role dagster superuser login", "create database dagster owner dagster")
+        server.for_dagster()
         for name, value in environment("daemon", VARIABLES, {"postgres": "127.0.0.1", "5432": str(server.port)}).items():
             if name.startswith("DAGSTER_POSTGRES_"):
                 monkeypatch.setenv(name, value)
