@@ -1,6 +1,6 @@
 """What a column of sample values probably is: logical type, Spark type, options; and what was seen, for people to decide.
 
-Not here: reading samples (`sample`), keys and dates of the table (`infer`), YAML (`draft`).
+Not here: reading samples (`sample`), how dates are written (`time_patterns`), keys and dates of the table (`infer`), YAML (`draft`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from lakehouse.contracts.sample import Digits
+from lakehouse.contracts.time_patterns import ISO_DATE, fitting_dates, fitting_times
 
 NULL_WORDS = ("NA", "N/A", "NULL", "null", "None", "\\N", "nan", "-")
 _MONEY = re.compile(r"price|cost|amount|total|fee|tax|discount|revenue|salary|balance|paid|money", re.I)
@@ -24,10 +25,6 @@ _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\.0+\Z")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
 _ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})\Z")
 _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?\Z")
-# Spark's pattern, Python's. ISO first; day before month where nothing in the sample says otherwise.
-_DATES = (("", "%Y-%m-%d"), ("dd.MM.yyyy", "%d.%m.%Y"), ("dd/MM/yyyy", "%d/%m/%Y"), ("MM/dd/yyyy", "%m/%d/%Y"), ("yyyy/MM/dd", "%Y/%m/%d"))
-_CLOCKS = ((" HH:mm:ss", " %H:%M:%S"), (" HH:mm", " %H:%M"))
-_TIMES = tuple((day + clock, python + seconds) for day, python in _DATES[1:] for clock, seconds in _CLOCKS)
 
 
 @dataclass
@@ -133,12 +130,12 @@ def _text(name: str, distinct: Sequence[str], *, csv: bool) -> Guess:
 
 
 def _date(name: str, distinct: Sequence[str]) -> Guess | None:
-    formats = [*_DATES, ("yyyyMMdd", "%Y%m%d")] if _DAY_NAME.search(name) else list(_DATES)
-    fitting = [(spark, read) for spark, python in formats if (read := _all_read(distinct, python)) is not None]
+    fitting = fitting_dates(distinct, compact=bool(_DAY_NAME.search(name)))
     if not fitting:
         return None
-    days = {text: time.date() for text, time in fitting[0][1].items()}
-    return Guess("date", "date", format=fitting[0][0], values=list(days.values()), days=days, comments=_doubt([f for f, _ in fitting]))
+    pattern, read = next(iter(fitting.items()))
+    days = {text: time.date() for text, time in read.items()}
+    return Guess("date", "date", format="" if pattern == ISO_DATE else pattern, values=list(days.values()), days=days, comments=_doubt(list(fitting)))
 
 
 def _doubt(formats: list[str]) -> list[str]:
@@ -154,28 +151,17 @@ def _timestamp(distinct: Sequence[str]) -> Guess | None:
         zoned = [v for v in distinct if _ZONE.search(v[11:])]
         comments = ["some times carry a zone and some don't"] if 0 < len(zoned) < len(distinct) else []
         return _times(iso, "", len(zoned) == len(distinct), comments)
-    fitting = [(spark, read) for spark, python in _TIMES if (read := _all_read(distinct, python)) is not None]
-    return _times(fitting[0][1], fitting[0][0], False, _doubt([f for f, _ in fitting])) if fitting else None
+    fitting = fitting_times(distinct)
+    if not fitting:
+        return None
+    pattern, read = next(iter(fitting.items()))
+    return _times(read, pattern, False, _doubt(list(fitting)))
 
 
 def _times(read: dict[str, datetime], pattern: str, zoned: bool, comments: list[str]) -> Guess:
     utc = {text: time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time for text, time in read.items()}
     days = {text: time.date() for text, time in utc.items()}
     return Guess("timestamp", "timestamp", format=pattern, zoned=zoned, comments=comments, values=list(utc.values()), days=days)
-
-
-def _all_read(distinct: Sequence[str], pattern: str) -> dict[str, datetime] | None:
-    """The values read by a strptime pattern, or None when one does not fit it to the letter."""
-    length = len(datetime(2000, 10, 10, 10, 10, 10).strftime(pattern))
-    read = {}
-    for value in distinct:
-        if len(value) != length:
-            return None
-        try:
-            read[value] = datetime.strptime(value, pattern)
-        except ValueError:
-            return None
-    return read if all(d.year >= 1000 for d in read.values()) else None
 
 
 def _number(name: str, distinct: Sequence[Any]) -> Guess | None:

@@ -202,6 +202,30 @@ def test_days_and_months_that_could_be_either_are_a_decision(tmp_path: Path) -> 
     assert "DECIDE: dd/MM/yyyy or MM/dd/yyyy?" in text
 
 
+@pytest.mark.parametrize(
+    ("texts", "type_", "pattern"),
+    [
+        (["1/5/2024", "12/15/2024"], "date", "M/d/yyyy"),
+        (["5.1.2024", "15.12.2024"], "date", "d.M.yyyy"),
+        (["15.12.2024", "05.01.2024"], "date", "dd.MM.yyyy"),
+        (["31-12-2024", "01-02-2024"], "date", "dd-MM-yyyy"),
+        (["Jan 1 2005", "Dec 31 2005"], "date", "MMM d yyyy"),
+        (["3-Jan-2024", "13-Feb-2024"], "date", "d-MMM-yyyy"),
+        (["March 3, 2024", "May 13, 2024"], "date", "MMMM d, yyyy"),
+        (["1/25/2024 1:05 PM", "12/1/2024 11:59 AM"], "timestamp", "M/d/yyyy h:mm a"),
+        (["2024-01-25 9:05:00", "2024-01-25 19:05:00"], "timestamp", "yyyy-MM-dd H:mm:ss"),
+        (["25 Dec 2024 09:05", "1 Dec 2024 19:05"], "timestamp", "d MMM yyyy HH:mm"),
+        (["1/5/2024", "13/13/2024"], "string", None),
+        (["Jan 1 2005", "Foo 1 2005"], "string", None),
+        (["1/5/0024", "1/6/2024"], "string", None),
+    ],
+)
+def test_dates_as_people_and_spreadsheets_write_them(tmp_path: Path, texts: list[str], type_: str, pattern: str | None) -> None:
+    write_csv(tmp_path, "orders.csv", [{"id": i, "when": texts[i % 2]} for i in range(30)])
+    contract, _ = draft(tmp_path)
+    assert (contract.column("when").type, contract.column("when").format) == (type_, pattern)
+
+
 def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
     file = tmp_path / BELOW / "big.csv"
     file.parent.mkdir(parents=True)
