@@ -23,6 +23,8 @@ _FIXED = re.compile(r"[+-]?(\d+)\.(\d+)\Z")
 _PADDED = re.compile(r"[+-]?0\d")  # a code, not a number
 _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\.0+\Z")
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z")
+_POINT = re.compile(r"-?[$€£¥]?\s?-?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?\s?[€%]?")
+_COMMA = re.compile(r"-?[$€£¥]?\s?-?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?\s?[€%]?")
 _ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})\Z")
 _ISO_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?\Z")
 
@@ -126,7 +128,17 @@ def _text(name: str, distinct: Sequence[str], *, csv: bool) -> Guess:
     if day:
         return day
     number = _number(name, distinct) if csv else None
-    return number or Guess("string", "string", values=distinct)
+    return number or Guess("string", "string", values=distinct, comments=_signs(distinct))
+
+
+def _signs(distinct: Sequence[str]) -> list[str]:
+    """How texts become numbers that are written for people: $1,200.50, 1.200,50 € or 12.5 %."""
+    for written, sql in ((_POINT, "translate(<column>, '{}', '')"), (_COMMA, "translate(translate(<column>, '{}', ''), ',', '.')")):
+        kept = ".-" if written is _POINT else ",-"
+        signs = "".join(sorted({c for v in distinct for c in v if not c.isdigit() and c not in kept}))
+        if signs and all(written.fullmatch(v) for v in distinct):
+            return [f"numbers with signs; a column beside this one can hold them as such, by transformLogic: cast({sql.format(signs)} as decimal(18,2))"]
+    return []
 
 
 def _date(name: str, distinct: Sequence[str]) -> Guess | None:

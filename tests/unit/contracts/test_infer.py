@@ -226,6 +226,28 @@ def test_dates_as_people_and_spreadsheets_write_them(tmp_path: Path, texts: list
     assert (contract.column("when").type, contract.column("when").format) == (type_, pattern)
 
 
+@pytest.mark.parametrize(
+    ("texts", "sql"),
+    [
+        (["$1,200.50", "-$3.00"], "cast(translate(<column>, '$,', '') as decimal(18,2))"),
+        (["1.200,50 €", "3,00 €"], "cast(translate(translate(<column>, ' .€', ''), ',', '.') as decimal(18,2))"),
+        (["12.5%", "3%"], "cast(translate(<column>, '%', '') as decimal(18,2))"),
+    ],
+)
+def test_numbers_written_for_people_come_with_the_way_to_read_them(tmp_path: Path, texts: list[str], sql: str) -> None:
+    write_csv(tmp_path, "orders.csv", [{"id": i, "worth": texts[i % 2]} for i in range(30)])
+    contract, text = draft(tmp_path)
+    assert contract.column("worth").type == "string"
+    assert sql in text
+
+
+def test_codes_of_digits_are_no_numbers_with_signs(tmp_path: Path) -> None:
+    write_csv(tmp_path, "orders.csv", [{"id": i, "zip": f"0{i:04}"} for i in range(30)])
+    contract, text = draft(tmp_path)
+    assert contract.column("zip").type == "string"
+    assert "with signs" not in text
+
+
 def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
     file = tmp_path / BELOW / "big.csv"
     file.parent.mkdir(parents=True)
