@@ -17,7 +17,7 @@ PAGES = {
     "partitions": (f"{SILVER}?view=partitions", "Materialized", (1500, 700)),
     "checks": (f"{SILVER}?view=checks&checkDetail=conservation", "blocking", (1500, 800)),
     "automation": ("/automation", "new_files", (1500, 700)),
-    "backfill": ("/runs/b/{backfill}?tab=partitions", "Status", (1500, 800)),
+    "backfill": ("/runs/b/{backfill}", "Asset name", (1500, 700)),
 }
 OPTIONS = [
     "--no-sandbox",

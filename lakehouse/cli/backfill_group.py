@@ -124,7 +124,8 @@ def request(instance: dg.DagsterInstance, graph: dg.AssetGraph, name: str, porti
             assert definition is not None
             subsets[key] = definition.subset_with_partition_keys(days)
         record = PartitionBackfill.from_asset_graph_subset(
-            backfill_id=name if len(portions) == 1 else f"{name}-{number + 1:03d}",
+            # The web UI shows the first eight letters of an id: with the number there, parts can be told from each other.
+            backfill_id=name if len(portions) == 1 else f"{number + 1:0{len(str(len(portions)))}d}-{name}",
             backfill_timestamp=time.time(),
             tags={GROUP: name, PRIORITY: str(-1 - number), **tags},
             dynamic_partitions_store=instance,

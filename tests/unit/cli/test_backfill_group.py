@@ -36,7 +36,7 @@ def instance(graph: dg.AssetGraph) -> Iterator[dg.DagsterInstance]:
 
 def test_its_parts_share_a_name_and_go_oldest_first_after_what_sensors_ask_for(instance: dg.DagsterInstance) -> None:
     (group,) = backfill_group.groups(instance)
-    assert (group.name, [p.backfill_id for p in group.parts]) == ("abc", ["abc-001", "abc-002", "abc-003"])
+    assert (group.name, [p.backfill_id for p in group.parts]) == ("abc", ["1-abc", "2-abc", "3-abc"])
     assert [(p.tags or {})["dagster/priority"] for p in group.parts] == ["-1", "-2", "-3"]
     assert all((p.tags or {})["lakehouse/force"] == "true" for p in group.parts)
     assert (group.title, group.parts[1].title) == ("2026-11-01 to 2026-11-07", "2026-11-01 to 2026-11-07 (part 2 of 3: 2026-11-04 to 2026-11-06)")
