@@ -82,12 +82,13 @@ class Group:
         import dagster as dg
 
         data = [p.get_asset_backfill_data(graph) for p in self.parts]
-        # Its runs report days beyond those that were asked for, too, where late records touched them.
-        subsets = [(d.materialized_subset & d.target_subset, d.failed_and_downstream_subset, d.target_subset) for d in data]
-        done, failed, total = (sum(s.num_partitions_and_non_partitioned_assets for s in kind) for kind in zip(*subsets, strict=True))
+        # Its runs report days beyond those that were asked for, too, where late records touched them. So what is left is counted, not what was built
+        # (nor is that taken with what was asked for by `&`, which loses assets without days as soon as there are two).
+        subsets = [(d.target_subset - d.materialized_subset, d.failed_and_downstream_subset, d.target_subset) for d in data]
+        left, failed, total = (sum(s.num_partitions_and_non_partitioned_assets for s in kind) for kind in zip(*subsets, strict=True))
         statuses = {p.status.value for p in self.parts}
         runs = instance.get_runs_count(dg.RunsFilter(tags=self.filters))
-        return Progress(next(s for s in _ORDER if s in statuses), done, failed, total, runs)
+        return Progress(next(s for s in _ORDER if s in statuses), total - left, failed, total, runs)
 
     def left(self, graph: dg.AssetGraph) -> Todo:
         """What was to be built and is not."""
