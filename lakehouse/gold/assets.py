@@ -19,7 +19,7 @@ from lakehouse.engine.metadata import open_table, rows_by_partition
 from lakehouse.errors import SetupError
 from lakehouse.gold import dbt
 from lakehouse.gold.columns import gold_columns
-from lakehouse.gold.progress import Stale, missing_sources, notes, stale
+from lakehouse.gold.progress import Stale, Taken, missing_sources, notes, stale, taken_now
 from lakehouse.gold.project import Model, manifest_path, models, served
 from lakehouse.lineage import Lineage
 from lakehouse.resources import SparkEngine
@@ -114,8 +114,8 @@ class Step:
 
 
 def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
-    """Bring the stale marts up to date: those that need everything in one dbt run, those that need some dates in another."""
-    due = [s for s in found if not s.current]
+    """Bring the marts up to date that are behind: those that need everything in one dbt run, those that need some dates in another."""
+    due = [s.noting() for s in found if s.moved]
     for one in due:
         step.context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
     everything = [s.model for s in due if s.dates is None]
@@ -125,11 +125,11 @@ def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
     if everything or views:
         yield from _run(step, [*everything, *views], None)
     if some:
-        yield from _run(step, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), follow=True)
+        yield from _run(step, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), {s.model.name: s.taken for s in some})
 
 
-def _run(step: Step, due: list[Model], dates: frozenset[date] | None, *, follow: bool = False) -> Iterator[Any]:
-    """One `dbt build` of the due marts and the views below them."""
+def _run(step: Step, due: list[Model], dates: frozenset[date] | None, taken: Mapping[str, Taken] | None = None) -> Iterator[Any]:
+    """One `dbt build` of the due marts and the views below them. `taken`: by mart what of Silver its commit will say that it holds."""
     sources = frozenset().union(*(m.sources for m in due))
     wanted = {m.name for m in due} | {m.name for m in step.chosen if m.materialized == "view" and m.sources & sources}
     left_out = [m.name for m in step.chosen if m.name not in wanted]
@@ -138,7 +138,9 @@ def _run(step: Step, due: list[Model], dates: frozenset[date] | None, *, follow:
     build = dbt.Build([m.name for m in step.chosen], left_out, buildable=not any(m.by_day for m in step.chosen))
     manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([step.context.assets_def])
     lineage, made = _lineage(step), {_key(m): m for m in step.chosen if m.name in wanted}
-    told = _told(notes(marts, step.context.run_id, whole=follow or dates is None), dates)
+    if dates is None:
+        taken = {m.name: taken_now(m) for m in marts}
+    told = _told(notes(marts, step.context.run_id, taken or {}), dates)
     for event in dbt.run(build, told, step.context, manifest, translator):
         # What is told of an asset has to be told before its output is handed on.
         if isinstance(event, dg.Output) and (model := made.get(step.context.asset_key_for_output(event.output_name))):

@@ -6,8 +6,8 @@ So a run that died between its commit and its Dagster event is repaired by the n
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pyspark.errors import PySparkException
@@ -19,19 +19,36 @@ from lakehouse.engine.lag import Lag, lag
 from lakehouse.engine.metadata import Note, TableState
 from lakehouse.gold.project import Model
 
+Taken = Mapping[str, tuple[str, int]]  # Silver tables as a note has them: name, and the table's id and version
+
 
 @dataclass(frozen=True)
 class Stale:
-    """What a mart needs: nothing (`dates` is empty), these dates, or everything (`dates` is None)."""
+    """What a mart needs: nothing (`dates` is empty), these dates, or everything (`dates` is None).
+
+    `taken`: the Silver versions that this was found from, which is what a commit may say that it holds. Silver may move on while a run is at it.
+    `moved`: whether any of them is newer than what the mart's note says, even if it tells the same.
+    """
 
     model: Model
     dates: frozenset[date] | None
+    taken: Taken
     why: str = ""
+    moved: bool = True
 
     @property
     def current(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether its rows are what Silver says."""
         return self.dates is not None and not self.dates
+
+    def noting(self) -> Stale:
+        """With a day to build where none differs: its commit says that the mart has followed, else every look would find it behind again."""
+        if not self.current:
+            return self
+        mart = metadata.open_table(self.model.table)
+        days = [d for d in metadata.rows_by_partition(mart, self.model.partition) if d is not None] if mart is not None else []
+        dates = frozenset([max(days)]) if days else None
+        return replace(self, dates=dates, why="Silver was written anew and tells the same: the newest date is built, to note that")
 
 
 def behind(model: Model) -> bool:
@@ -69,23 +86,24 @@ def missing_sources(model: Model) -> list[str]:
 
 def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], SparkSession]) -> Stale:
     """Hold a mart's progress against its Silver tables. `spark` is only asked for when an entity table has moved."""
-    mart = metadata.state(model.table)
+    mart, sources = metadata.state(model.table), _sources(model)
+    taken = _taken(sources.values())
     if mart is None:
-        return Stale(model, None, "it does not exist yet")
+        return Stale(model, None, taken, "it does not exist yet")
     dates: set[date] = set()
-    for name, source in _sources(model).items():
+    moved = {name: source for name, source in sources.items() if _moved(mart, source)}
+    for name, source in moved.items():
         after = mart.consumed(source)
-        if mart.holds(source):
-            continue
         if after is None:
-            return Stale(model, None, f"nothing of {source.table} is recorded as consumed")
+            return Stale(model, None, taken, f"nothing of {source.table} is recorded as consumed")
         if not model.by_day:
-            return Stale(model, None, f"{source.table} has changed")
+            return Stale(model, None, taken, f"{source.table} has changed")
         touched = _touched(model, contracts[name], source, after, spark)
         if touched is None:
-            return Stale(model, None, f"{source.table} has changed as a whole")
+            return Stale(model, None, taken, f"{source.table} has changed as a whole")
         dates |= touched
-    return Stale(model, model.reach.concerned(dates), "Silver has changed on these dates, or on days that they read")
+    why = "Silver has changed on these dates, or on days that they read"
+    return Stale(model, model.reach.concerned(dates), taken, why, moved=bool(moved))
 
 
 def _touched(model: Model, contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
@@ -121,14 +139,23 @@ def _since(model: Model, contract: Contract, source: TableState, after: int, spa
     return {d for d in dates if d is not None and since is not None and d >= since}
 
 
-def notes(models: list[Model], run: str, *, whole: bool) -> dict[str, str]:
-    """The note that each mart's commit will carry; its contract is the model's code. A run of chosen dates promises nothing about the others: it
-    copies what was known.
+def notes(models: Iterable[Model], run: str, found: Mapping[str, Taken]) -> dict[str, str]:
+    """The note that each mart's commit will carry; its contract is the model's code. `found`: by model what its commit takes in of Silver.
+
+    A run of chosen dates promises nothing about the others, so takes in nothing: it copies what was known.
     """
     result = {}
     for model in models:
-        mart = metadata.state(model.table)
-        consumed = {str(s.table): (s.id, s.version) for s in _sources(model).values()} if whole else {}
+        mart, consumed = metadata.state(model.table), dict(found.get(model.name, {}))
         note: Note = metadata.advanced(mart.note if mart else None, f"{run}/{uuid.uuid4().hex[:8]}", model.code, mart.version if mart else -1, consumed)
         result[model.name] = note.to_json()
     return result
+
+
+def taken_now(model: Model) -> Taken:
+    """The Silver versions of this moment: what a commit holds that is wholly made from now on."""
+    return _taken(_sources(model).values())
+
+
+def _taken(sources: Iterable[TableState]) -> Taken:
+    return {str(s.table): (s.id, s.version) for s in sources}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lakehouse.contracts.model import ChangeFeed, Column, Contract
 from lakehouse.engine import metadata
-from lakehouse.gold.progress import notes, stale
+from lakehouse.gold.progress import behind, notes, stale, taken_now
 from lakehouse.gold.project import Model, Reach
 from lakehouse.silver import build
 from lakehouse.silver.keys import KeyCount, count_keys
@@ -235,17 +235,24 @@ def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_chang
     lake.put(path(0), [change("k", 1, "A", at="2026-01-10T12:00:00Z"), change("k", 1, "B", at="2026-01-20T12:00:00Z")])
     sync(lake, contract)
     days = lake.spark.sql("SELECT explode(sequence(date'2026-01-08', date'2026-01-24')) AS date_day, 1 AS n")
-    note = notes([mart], "test", whole=True)[mart.name]
+    contracts, moment = {contract.name: contract}, lambda: lake.spark
+    note = notes([mart], "test", {mart.name: taken_now(mart)})[mart.name]
     days.where("date_day < '2026-01-10'").write.format("delta").partitionBy("date_day").saveAsTable(mart.table.sql)
     days.where("date_day >= '2026-01-10'").write.format("delta").mode("append").option("userMetadata", note).saveAsTable(mart.table.sql)
-    assert stale(mart, {contract.name: contract}, lambda: lake.spark).current
+    assert not stale(mart, contracts, moment).moved
+    build.rebuild(lake.spark, contract, None, "test")  # the same rows in other files
+    found = stale(mart, contracts, moment)
+    assert (found.current, found.moved, behind(mart)) == (True, True, True)
+    assert found.noting().dates == {date(2026, 1, 24)}
     lake.put(
         path(1),
         [change("k", 1, "C", at="2026-01-18T12:00:00Z"), change("k", 1, "B", at="2026-01-22T12:00:00Z"), change("new", 1, "A", at="2026-01-21T00:00:00Z")],
     )
     sync(lake, contract)
-    found = stale(mart, {contract.name: contract}, lambda: lake.spark).dates
-    assert found == {date(2026, 1, d) for d in range(18, 25)}
+    assert (found := stale(mart, contracts, moment)).dates == {date(2026, 1, d) for d in range(18, 25)}
+    note = notes([mart], "test", {mart.name: found.taken})[mart.name]
+    days.where("date_day = '2026-01-24'").write.format("delta").mode("append").option("userMetadata", note).saveAsTable(mart.table.sql)
+    assert not behind(mart)
 
 
 def test_a_source_that_compares_by_itself_tells_the_operation_and_the_time_of_the_snapshot(lake: Lake) -> None:

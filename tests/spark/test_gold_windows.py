@@ -105,7 +105,7 @@ def follow(spark: SparkSession, target: Path, run: str) -> list[Stale]:
     manifest = manifest_path()
     marts: list[Model] = [m for m in models(manifest, manifest.stat().st_mtime) if m.name in MARTS]
     due = [stale(m, load_contracts(ROOT / "contracts"), lambda: spark) for m in marts]
-    told: dict[str, Any] = {"commit_metadata": notes(marts, run, whole=True)}
+    told: dict[str, Any] = {"commit_metadata": notes(marts, run, {d.model.name: d.taken for d in due})}
     if all(d.dates is not None for d in due):
         told["dates"] = sorted(str(d) for s in due for d in s.dates or ())
     views = ("stg_web_click", "stg_sensor_reading", "stg_machine") if "dates" not in told else ()

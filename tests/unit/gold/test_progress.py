@@ -1,0 +1,65 @@
+"""Which Silver versions a mart's commit says that it holds, told by the logs of real Delta tables."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Never
+
+import pyarrow as pa
+import pytest
+from deltalake import CommitProperties, write_deltalake
+
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.engine.metadata import Note
+from lakehouse.gold.progress import behind, notes, stale
+from lakehouse.gold.project import Model, Reach
+from lakehouse.settings import PROJECT, settings
+from lakehouse.tables import Table
+
+pytestmark = pytest.mark.usefixtures("home")
+
+CLICKS = load_contracts(PROJECT / "contracts")["web_click"]
+MART = Model("sessions", "gold", "incremental", "date_day", Reach(frozenset({"web_click"})), "code")
+FIRST, SECOND, THIRD = (date(2026, 1, n) for n in (1, 2, 3))
+
+
+def write(table: Table, column: str, *days: date, note: str | None = None) -> None:
+    """One commit of a table by day, with a row for each of these days."""
+    properties = CommitProperties(custom_metadata={"userMetadata": note or Note("run", "1.0.0", -1, {}).to_json()})
+    data = pa.table({column: pa.array(days, pa.date32()), "n": pa.array([1] * len(days))})
+    write_deltalake(table.location(settings().warehouse), data, mode="append", partition_by=[column], commit_properties=properties)
+
+
+def no_spark() -> Never:
+    raise AssertionError("tables by day need no engine")
+
+
+def test_what_silver_gains_while_a_run_is_at_it_is_left_to_the_next_run() -> None:
+    write(CLICKS.silver, "event_date", FIRST)
+    write(MART.table, "date_day", FIRST, note=notes([MART], "first", {MART.name: stale(MART, {}, no_spark).taken})[MART.name])
+    assert not behind(MART)
+
+    write(CLICKS.silver, "event_date", SECOND)
+    found = stale(MART, {CLICKS.name: CLICKS}, no_spark)
+    write(CLICKS.silver, "event_date", THIRD)  # another run, between the look and the commit
+    write(MART.table, "date_day", SECOND, note=notes([MART], "second", {MART.name: found.taken})[MART.name])
+
+    assert found.dates == {SECOND}
+    assert stale(MART, {CLICKS.name: CLICKS}, no_spark).dates == {THIRD}
+
+
+def test_a_run_of_chosen_days_says_nothing_of_the_others() -> None:
+    write(CLICKS.silver, "event_date", FIRST)
+    write(MART.table, "date_day", FIRST, note=notes([MART], "first", {MART.name: stale(MART, {}, no_spark).taken})[MART.name])
+    write(CLICKS.silver, "event_date", FIRST, SECOND)
+    write(MART.table, "date_day", FIRST, note=notes([MART], "chosen", {})[MART.name])
+    assert stale(MART, {CLICKS.name: CLICKS}, no_spark).dates == {FIRST, SECOND}
+
+
+def test_a_mart_without_a_row_is_built_whole_to_note_that_it_has_followed() -> None:
+    write(CLICKS.silver, "event_date", FIRST)
+    taken = stale(MART, {}, no_spark).taken
+    write(MART.table, "date_day", note=notes([MART], "first", {MART.name: taken})[MART.name])
+    found = stale(MART, {}, no_spark)
+    assert (found.moved, found.current) == (False, True)
+    assert found.noting().dates is None
