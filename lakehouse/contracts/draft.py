@@ -15,6 +15,7 @@ from lakehouse.contracts.model import FileSource
 _PERSONAL = re.compile(r"e?mail|phone|mobile|address|birth|iban|ssn|passport|(first|last|full|sur|customer|user)_?name|^name$", re.I)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_/.-]*\Z")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+_VALUE = re.compile(r"(?!(19|20)\d\d\Z)[+-]?\d+([.,:/-]\d+)*")  # a number, date or time; years alone head columns
 _FEW = 12
 
 
@@ -50,6 +51,7 @@ class Facts:
     files: int
     complete: bool
     unreadable: int
+    not_utf8: int = 0
     delimiter: str = ","
     multi_line: bool = False
     null: str = ""
@@ -82,6 +84,10 @@ def _head(facts: Facts) -> list[str]:
     notes = [f"# A draft from {seen}{'' if facts.complete else ' (a part of what is there)'}. Go through it, above all through each DECIDE."]
     if facts.unreadable:
         notes.append(f"# {facts.unreadable:,} more records could not be read as {facts.place.format}; they would go to quarantine.")
+    if facts.not_utf8:
+        notes.append(f"# {facts.not_utf8:,} lines are not UTF-8; they would go to quarantine. Convert the files, as `iconv -f latin1 -t utf-8` does.")
+    if facts.place.format == "csv" and (values := [c.source for c in facts.columns if _VALUE.fullmatch(c.source)]):
+        notes.append(f"# The first line was taken for the header, though {comment(', '.join(values[:3]))} look like values: CSV files need one.")
     if facts.repeated:
         notes.append(f"# {facts.repeated:,} records are exact repetitions of others; Silver keeps one of each.")
     return [

@@ -53,7 +53,7 @@ def infer(paths: Sequence[Path], *, name: str | None = None, domain: str | None 
     if not columns:
         raise ContractError(f"No column of {sample.files[0]} has a name.", state="No contract was drafted.", next_step="Name sample files with a header.")
     days = _file_days(sample, place)
-    facts = Facts(name, domain, place, columns, sample.size, len(sample.files), sample.complete, sample.unreadable)
+    facts = Facts(name, domain, place, columns, sample.size, len(sample.files), sample.complete, sample.unreadable, sample.not_utf8)
     facts.delimiter, facts.multi_line, facts.null = sample.delimiter, sample.multi_line, null
     event = _event_column(facts)
     facts.dump = event is not None and place.date_pattern is None and _span(event) > _DUMP_DAYS

@@ -43,6 +43,7 @@ class Sample:
     delimiter: str = ","
     multi_line: bool = False
     unreadable: int = 0
+    not_utf8: int = 0  # lines
     complete: bool = True
 
     @property
@@ -119,8 +120,8 @@ def _open(file: Path) -> IO[bytes]:
     return gzip.open(raw) if zipped else raw  # type: ignore[return-value]
 
 
-def _text(file: Path) -> Iterator[str]:
-    """Lines with their ends; a byte order mark is dropped. Raises `ValueError` for what is not UTF-8."""
+def _text(sample: Sample, file: Path) -> Iterator[str]:
+    """Lines with their ends; a byte order mark is dropped. Raises `ValueError` for what is no text, or not UTF-8 as a whole."""
     with _open(file) as stream:
         first = True
         while line := stream.readline(_LONGEST_LINE + 1):
@@ -128,7 +129,11 @@ def _text(file: Path) -> Iterator[str]:
                 raise ValueError("it has a line of more than 16 MB")
             if first and line[:2] in (b"\xff\xfe", b"\xfe\xff"):
                 raise ValueError("it is UTF-16, and only UTF-8 is read")
-            yield line.decode("utf-8-sig" if first else "utf-8", "replace")
+            if first and line[:4] == b"PK\x03\x04":
+                raise ValueError("it is a ZIP archive, as workbooks are too: unpack it, or save the sheet as CSV")
+            text = line.decode("utf-8-sig" if first else "utf-8", "replace")
+            sample.not_utf8 += "\ufffd" in text and b"\xef\xbf\xbd" not in line
+            yield text
             first = False
 
 
@@ -142,7 +147,7 @@ def _add(sample: Sample, index: int, record: dict[str, Any]) -> None:
 
 def _json(sample: Sample, index: int, file: Path, limit: int) -> None:
     taken = 0
-    for number, line in enumerate(_text(file), 1):
+    for number, line in enumerate(_text(sample, file), 1):
         if not line.strip():
             continue
         if taken >= limit:
@@ -159,10 +164,22 @@ def _json(sample: Sample, index: int, file: Path, limit: int) -> None:
             _add(sample, index, record)
         else:
             sample.unreadable += 1
+    if not taken and _is_json(file):
+        raise ValueError(f"it has no record that is a line of its own, as `jq -c . {file.name} > {file.stem}.jsonl` makes them")
+
+
+def _is_json(file: Path) -> bool:
+    """Whether the file begins with a JSON object, over however many lines."""
+    with _open(file) as stream:
+        start = stream.read(_LONGEST_LINE).decode("utf-8-sig", "replace").lstrip()
+    try:
+        return isinstance(json.JSONDecoder().raw_decode(start)[0], dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _csv(sample: Sample, index: int, file: Path, limit: int) -> None:
-    lines = _text(file)
+    lines = _text(sample, file)
     header = next((line for line in lines if line.strip()), "")
     sample.delimiter = _delimiter(header) if not sample.columns else sample.delimiter
     names = [n.strip() for n in next(csv.reader([header], delimiter=sample.delimiter))]

@@ -241,6 +241,20 @@ def test_numbers_written_for_people_come_with_the_way_to_read_them(tmp_path: Pat
     assert sql in text
 
 
+def test_what_would_go_wrong_with_a_file_stands_at_the_head_of_the_draft(tmp_path: Path) -> None:
+    file = tmp_path / BELOW / "a.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes("id;name\n1;Müller\n2;Größe\n3;Ada\n".encode("latin-1"))
+    _, text = draft(tmp_path)
+    assert "# 2 lines are not UTF-8" in text
+    file.write_text("1,a,2024-01-01\n2,b,2024-01-02\n")
+    _, text = draft(tmp_path)
+    assert "# The first line was taken for the header, though 1, 2024-01-01 look like values" in text
+    file.write_text("country,2023,2024\nDE,1,2\n")
+    _, text = draft(tmp_path)
+    assert "The first line was taken" not in text and "not UTF-8" not in text
+
+
 def test_codes_of_digits_are_no_numbers_with_signs(tmp_path: Path) -> None:
     write_csv(tmp_path, "orders.csv", [{"id": i, "zip": f"0{i:04}"} for i in range(30)])
     contract, text = draft(tmp_path)
@@ -266,6 +280,9 @@ def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
         ("a.jsonl", b"not json\n", "There is no record"),
         ("a.jsonl", b'{"a":1}\nx\ny\nz\n', "3 of 4 records"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+        ("a.json", b'{\n "a": 1,\n "b": {"c": [1]}\n}\n', "no record that is a line of its own, as `jq -c . a.json > a.jsonl`"),
+        ("a.json", b'{"a": 1}{"a": 2}', "no record that is a line of its own"),
+        ("a.xlsx", b"PK\x03\x04\x14\x00\x06\x00", "ZIP archive"),
         ("a.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 10_000, mtime=0)[:40], "can't be read as csv"),
         ("a.parquet", b"PAR1 nothing", "can't be read as parquet"),
         ("a.avro", b"Obj\x01", "Avro files are not read"),
