@@ -5,13 +5,14 @@ Layers share it so that Bronze, Silver and Gold read a run's tags in one way. No
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from lakehouse.contracts.model import Contract
+from lakehouse.engine.metadata import Day
 from lakehouse.lineage import Lineage, Ref
 from lakehouse.tables import Table
 
@@ -68,18 +69,21 @@ def column_lineage(lineage: Lineage, table: str) -> dict[str, dg.TableColumnLine
     return {"dagster/column_lineage": dg.TableColumnLineage(deps)} if deps else {}
 
 
-def report_partitions(context: dg.AssetExecutionContext, start: date, table: Table, per_day: Mapping[date, Mapping[str, Any]]) -> None:
-    """Tell Dagster which partitions a run touched, so that late data shows up where it belongs.
+def report_partitions(  # noqa: PLR0913 - of one table all that is told
+    context: dg.AssetExecutionContext, start: date, table: Table, touched: Iterable[Day], rows: Mapping[Day, int], more: Mapping[str, Any] | None = None
+) -> None:
+    """Tell Dagster which partitions a run touched, so that late data shows up where it belongs; each with how many rows it has now, and what else is said.
 
-    Partitions within the run's own range get their metadata on the run's event, others an event of their own.
+    Partitions within the run's own range, touched or not, get that on the run's event, others an event of their own.
     """
     has_range = context.has_partition_key or context.has_partition_key_range
     asked = {date.fromisoformat(k) for k in context.partition_keys} if has_range else set()
-    for day, metadata in sorted(per_day.items()):
+    for day in sorted(asked.union(d for d in touched if d is not None)):
+        metadata = {"partition_row_count": rows.get(day, 0), **(more or {})}
         if day in asked:
-            context.add_asset_metadata(dict(metadata), asset_key=table.key, partition_key=day.isoformat())
+            context.add_asset_metadata(metadata, asset_key=table.key, partition_key=day.isoformat())
         elif known_day(start, day):
-            context.log_event(dg.AssetMaterialization(asset_key=table.key, partition=day.isoformat(), metadata=dict(metadata)))
+            context.log_event(dg.AssetMaterialization(asset_key=table.key, partition=day.isoformat(), metadata=metadata))
 
 
 def freshness(window: timedelta | None) -> dg.FreshnessPolicy | None:

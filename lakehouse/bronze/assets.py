@@ -54,8 +54,7 @@ def _result(context: dg.AssetExecutionContext, contract: Contract, done: Ingeste
         "delta_version": table.version() if table is not None else -1,
         **_lag(contract),
     }
-    per_day = {day: {"partition_row_count": rows.get(day, 0)} for day in done.days if day is not None}
-    report_partitions(context, contract.start, contract.bronze, per_day)
+    report_partitions(context, contract.start, contract.bronze, done.days, rows)
     return dg.MaterializeResult(asset_key=contract.bronze.key, metadata=metadata, check_results=[_readable(contract, done).result(contract.bronze.key)])
 
 

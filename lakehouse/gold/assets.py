@@ -182,8 +182,7 @@ def _tell(context: dg.AssetExecutionContext, model: Model, dates: frozenset[date
     rows = rows_by_partition(table, model.partition)
     context.add_asset_metadata({"dagster/row_count": sum(rows.values()), "delta_version": table.version()}, asset_key=_key(model))
     if model.by_day:
-        days = [d for d in (rows if dates is None else dates) if d is not None]
-        report_partitions(context, first_day(context), model.table, {d: {"partition_row_count": rows.get(d, 0), **columns} for d in days})
+        report_partitions(context, first_day(context), model.table, rows if dates is None else dates, rows, columns)
 
 
 def _key(model: Model) -> dg.AssetKey:

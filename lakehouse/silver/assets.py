@@ -78,9 +78,8 @@ def _results(context: dg.AssetExecutionContext, contract: Contract, built: Built
     refused_rows = rows_by_partition(tables.load(contract.quarantine), "_source_date")
     columns = column_lineage(silver_lineage(contract), str(contract.silver))
     if contract.event_date:
-        report_partitions(context, contract.start, contract.silver, {d: {"partition_row_count": rows.get(d, 0), **columns} for d in built.dates})
-        per_day = {d: {"partition_row_count": refused_rows.get(d, 0)} for d in built.days if d is not None}
-        report_partitions(context, contract.start, contract.quarantine, per_day)
+        report_partitions(context, contract.start, contract.silver, built.dates, rows, columns)
+        report_partitions(context, contract.start, contract.quarantine, built.days, refused_rows)
     verdicts = [check_schema(contract, table), *_key_verdicts(contract, keys), _conserved(built), _fields(contract, built), _refused(contract, built)]
     verdicts += [check_waiting(contract, datetime.now(UTC).date())] if contract.waiting_columns else []
     verdicts += [check_volume(contract, table, built.dates)] if contract.volume else []
