@@ -1,11 +1,15 @@
-{#- The dates of this run: the run variable `dates`, a list of ISO dates; none when it is absent, which means every date. -#}
-{% macro run_dates() %}
-    {%- set dates = run_variable('dates') -%}
-    {%- if dates is none -%}
+{#-
+    The dates of this run: the run variable `dates`, a list of ISO dates, or such a list for each mart; none when it is absent, which means every date.
+    A mart takes its own (`name`: of that mart); a model that has none, such as one that is compiled into several marts, takes those of all.
+-#}
+{% macro run_dates(name=none) %}
+    {%- set told = run_variable('dates') -%}
+    {%- if told is none -%}
         {{ return(none) }}
     {%- endif -%}
-    {%- if dates is string or dates is mapping or dates is not iterable or not dates -%}
-        {%- do exceptions.raise_compiler_error("`dates` must be a list with at least one ISO date; leave it out to build every date. Given: " ~ dates) -%}
+    {%- set dates = told.get(name or model.name, told.values() | sum(start=[])) if told is mapping else told -%}
+    {%- if dates is string or dates is not iterable or not dates -%}
+        {%- do exceptions.raise_compiler_error("`dates` must be a list with at least one ISO date, or one for each mart; leave it out to build every date. Given: " ~ told) -%}
     {%- endif -%}
     {%- for date in dates if not modules.re.fullmatch('[0-9]{4}-[0-9]{2}-[0-9]{2}', date | string) -%}
         {%- do exceptions.raise_compiler_error("`dates` holds `" ~ date ~ "`, which is no date like 2026-01-31.") -%}

@@ -18,5 +18,6 @@
     insert into {{ target }}
     by name
     replace where {{ in_dates(config.get('partition_by')) }}
-    select * from {{ source }}
+    {#- A model that is compiled into several marts reads the days of all of them. #}
+    select * from {{ source }} where {{ in_dates(config.get('partition_by')) }}
 {% endmacro %}

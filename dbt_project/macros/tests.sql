@@ -2,8 +2,9 @@
 {% macro spark__get_where_subquery(relation) -%}
     {%- set tested = graph.nodes.get(model.attached_node) if execute else none -%}
     {%- set day = tested.config.get('partition_by') if tested else none -%}
-    {%- if not day or run_dates() is none -%}
+    {%- set dates = run_dates(tested.name) if day else none -%}
+    {%- if dates is none -%}
         {{ return(default__get_where_subquery(relation)) }}
     {%- endif -%}
-    {{ return('(select * from ' ~ relation ~ ' where ' ~ in_dates(day) ~ ' and (' ~ (config.get('where') or 'true') ~ ')) as tested') }}
+    {{ return('(select * from ' ~ relation ~ ' where ' ~ one_of_dates(day, dates) ~ ' and (' ~ (config.get('where') or 'true') ~ ')) as tested') }}
 {%- endmacro %}

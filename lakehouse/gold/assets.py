@@ -28,6 +28,7 @@ from lakehouse.settings import settings
 
 DAILY, WHOLE = "gold_daily", "gold_entities"
 Condition = dg.AutomationCondition[dg.AssetKey]
+Dates = Mapping[str, frozenset[date]]  # by mart the dates that a run builds
 
 
 class Translator(DagsterDbtTranslator):
@@ -96,7 +97,7 @@ def _assets(name: str, group: list[Model], manifest: Any, translator: Translator
         step = Step(context, chosen, contracts)
         days = requested_days(context) if name == DAILY else None
         if days is not None or (name == WHOLE and rebuilds_everything(context)):
-            yield from _run(step, chosen, frozenset(days) if days is not None else None)
+            yield from _run(step, chosen, dict.fromkeys((m.name for m in chosen), frozenset(days)) if days is not None else None)
             return
         found = [stale(m, contracts, lambda: spark.spark_session) for m in chosen if m.materialized != "view" and not missing_sources(m)]
         yield from _follow(step, found)
@@ -119,16 +120,17 @@ def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
     for one in due:
         step.context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
     everything = [s.model for s in due if s.dates is None]
-    some = [s for s in due if s.dates is not None]
+    some = {s.model.name: s for s in due if s.dates is not None}
     # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
     views = [] if any(m.by_day for m in step.chosen) else [m for m in step.chosen if m.materialized == "view"]
     if everything or views:
         yield from _run(step, [*everything, *views], None)
     if some:
-        yield from _run(step, [s.model for s in some], frozenset().union(*(s.dates or () for s in some)), {s.model.name: s.taken for s in some})
+        dates = {name: s.dates for name, s in some.items() if s.dates is not None}
+        yield from _run(step, [s.model for s in some.values()], dates, {name: s.taken for name, s in some.items()})
 
 
-def _run(step: Step, due: list[Model], dates: frozenset[date] | None, taken: Mapping[str, Taken] | None = None) -> Iterator[Any]:
+def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, Taken] | None = None) -> Iterator[Any]:
     """One `dbt build` of the due marts and the views below them. `taken`: by mart what of Silver its commit will say that it holds."""
     sources = frozenset().union(*(m.sources for m in due))
     wanted = {m.name for m in due} | {m.name for m in step.chosen if m.materialized == "view" and m.sources & sources}
@@ -144,7 +146,7 @@ def _run(step: Step, due: list[Model], dates: frozenset[date] | None, taken: Map
     for event in dbt.run(build, told, step.context, manifest, translator):
         # What is told of an asset has to be told before its output is handed on.
         if isinstance(event, dg.Output) and (model := made.get(step.context.asset_key_for_output(event.output_name))):
-            _tell(step.context, model, dates, column_lineage(lineage, f"{model.schema}.{model.name}"))
+            _tell(step.context, model, None if dates is None else dates.get(model.name), column_lineage(lineage, f"{model.schema}.{model.name}"))
         yield event
 
 
@@ -160,11 +162,11 @@ def _lineage(step: Step) -> Lineage:
     return found.lineage
 
 
-def _told(commit_metadata: dict[str, str], dates: Collection[date] | None) -> dict[str, str]:
+def _told(commit_metadata: dict[str, str], dates: Dates | None) -> dict[str, str]:
     """What the project and its profile are told of this run."""
     endpoints = ensure_engine()
     told = {"HOST": endpoints.thrift_host, "PORT": str(endpoints.thrift_port), "COMMIT_METADATA": json.dumps(commit_metadata)}
-    return {**told, "DATES": "" if dates is None else json.dumps(sorted(d.isoformat() for d in dates))}
+    return {**told, "DATES": "" if dates is None else json.dumps({name: sorted(d.isoformat() for d in own) for name, own in dates.items()})}
 
 
 def first_day(context: dg.AssetExecutionContext) -> date:

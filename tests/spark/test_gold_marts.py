@@ -183,6 +183,15 @@ def test_a_run_of_some_days_reads_and_replaces_these_days_only(spark: SparkSessi
         assert (json.loads(written) if written else None) == (note if fact == "fct_sales_daily" else None), fact
     assert [r["product_id"] for r in rows(spark, "fct_sales_daily")] == ["TOY-001", "TOY-001", "TOY-002", "TOY-001"]
 
+    # A day of its own for each mart, sales from lines of both days: none takes a day that is another's.
+    own = {fact: [unasked if n % 2 else late] for n, fact in enumerate(FACTS)}
+    versions = {fact: open_table(Table("gold", fact)).version() for fact in FACTS}  # type: ignore[union-attr]
+    succeed(dbt(target, "run", "--select", "fct_*", dates=own))
+    for fact, (day,) in own.items():
+        touched = changes(Table("gold", fact), versions[fact], versions[fact] + 1, "date_day")
+        assert touched is not None
+        assert touched.days <= {date.fromisoformat(day)}, fact
+
     succeed(dbt(target, "run", "--select", "fct_*", dates=[unasked]))
     by_days = {fact: rows(spark, fact) for fact in FACTS}
     succeed(dbt(target, "run", "--select", "fct_*", "--full-refresh"))

@@ -107,7 +107,7 @@ def follow(spark: SparkSession, target: Path, run: str) -> list[Stale]:
     due = [stale(m, load_contracts(ROOT / "contracts"), lambda: spark) for m in marts]
     told: dict[str, Any] = {"commit_metadata": notes(marts, run, {d.model.name: d.taken for d in due})}
     if all(d.dates is not None for d in due):
-        told["dates"] = sorted(str(d) for s in due for d in s.dates or ())
+        told["dates"] = {s.model.name: sorted(map(str, s.dates)) for s in due if s.dates}
     views = ("stg_web_click", "stg_sensor_reading", "stg_machine") if "dates" not in told else ()
     succeed(dbt(target, "run", "--select", *views, *MARTS, **told))
     return due
