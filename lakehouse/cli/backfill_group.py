@@ -97,7 +97,7 @@ class Group:
         for part in self.parts:
             data = part.get_asset_backfill_data(graph)
             subset = data.target_subset - data.materialized_subset
-            whole += subset.non_partitioned_asset_keys
+            whole += sorted(subset.non_partitioned_asset_keys)
             for key, days in subset.partitions_subsets_by_asset_key.items():
                 by_day[key] = by_day.get(key, frozenset()) | frozenset(days.get_partition_keys())
         return Todo({k: days for k, days in by_day.items() if days}, tuple(whole))
