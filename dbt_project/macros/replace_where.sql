@@ -1,6 +1,6 @@
 {#-
-    The incremental strategy `replace_where`: one atomic commit replaces the run's days of a table, and nothing else. Delta checks that
-    every new row belongs to them. dbt-spark knows a fixed list of strategies; these two macros of its are overridden to add one.
+    The incremental strategy `replace_where`: one atomic commit replaces the run's days of a table, and nothing else. Only rows of these
+    days are written: a model that is compiled into several marts reads the days of all of them. dbt-spark knows a fixed list of strategies; these two macros of its are overridden to add one.
 -#}
 {% macro dbt_spark_validate_get_incremental_strategy(raw_strategy, file_format) %}
     {% if raw_strategy != 'replace_where' %}
@@ -18,6 +18,5 @@
     insert into {{ target }}
     by name
     replace where {{ in_dates(config.get('partition_by')) }}
-    {#- A model that is compiled into several marts reads the days of all of them. #}
     select * from {{ source }} where {{ in_dates(config.get('partition_by')) }}
 {% endmacro %}

@@ -17,6 +17,8 @@ from lakehouse.errors import LakehouseError
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+    from dagster._core.execution.asset_backfill import AssetBackfillData
     from dagster._core.execution.backfill import PartitionBackfill
 
 GROUP = "lakehouse/backfill"  # tag: the name that the parts of one backfill share
@@ -82,9 +84,7 @@ class Group:
         import dagster as dg
 
         data = [p.get_asset_backfill_data(graph) for p in self.parts]
-        # Its runs report days beyond those that were asked for, too, where late records touched them. So what is left is counted, not what was built
-        # (nor is that taken with what was asked for by `&`, which loses assets without days as soon as there are two).
-        subsets = [(d.target_subset - d.materialized_subset, d.failed_and_downstream_subset, d.target_subset) for d in data]
+        subsets = [(_left(d), d.failed_and_downstream_subset, d.target_subset) for d in data]
         left, failed, total = (sum(s.num_partitions_and_non_partitioned_assets for s in kind) for kind in zip(*subsets, strict=True))
         statuses = {p.status.value for p in self.parts}
         runs = instance.get_runs_count(dg.RunsFilter(tags=self.filters))
@@ -95,8 +95,7 @@ class Group:
         by_day: dict[dg.AssetKey, frozenset[str]] = {}
         whole: list[dg.AssetKey] = []
         for part in self.parts:
-            data = part.get_asset_backfill_data(graph)
-            subset = data.target_subset - data.materialized_subset
+            subset = _left(part.get_asset_backfill_data(graph))
             whole += sorted(subset.non_partitioned_asset_keys)
             for key, days in subset.partitions_subsets_by_asset_key.items():
                 by_day[key] = by_day.get(key, frozenset()) | frozenset(days.get_partition_keys())
@@ -111,6 +110,12 @@ class Group:
             raise LakehouseError(f"There is no backfill {self.name!r} that is going.", state="Nothing was changed.", next_step=_SEE)
         for part in going:
             instance.update_backfill(part.with_status(BulkActionStatus.CANCELING))  # type: ignore[no-untyped-call]
+
+
+def _left(data: AssetBackfillData) -> AssetGraphSubset:
+    """What was asked for and is not built. Runs report days beyond those that were asked for, too, where late records touched them; and what was asked for
+    *and* is built can't be had by `&`, which loses assets without days as soon as there are two. So it is this that is counted."""
+    return data.target_subset - data.materialized_subset
 
 
 def request(instance: dg.DagsterInstance, graph: dg.AssetGraph, name: str, portions: list[Todo], tags: Mapping[str, str]) -> None:

@@ -133,10 +133,12 @@ def _text(name: str, distinct: Sequence[str], *, csv: bool) -> Guess:
 
 def _signs(distinct: Sequence[str]) -> list[str]:
     """How texts become numbers that are written for people: $1,200.50, 1.200,50 € or 12.5 %."""
-    for written, sql in ((_POINT, "translate(<column>, '{}', '')"), (_COMMA, "translate(translate(<column>, '{}', ''), ',', '.')")):
-        kept = ".-" if written is _POINT else ",-"
+    plain, comma = "translate(<column>, '{}', '')", "translate(translate(<column>, '{}', ''), ',', '.')"
+    for written, kept, sql in ((_POINT, ".-", plain), (_COMMA, ",-", comma)):
+        if not all(written.fullmatch(v) for v in distinct):
+            continue
         signs = "".join(sorted({c for v in distinct for c in v if not c.isdigit() and c not in kept}))
-        if signs and all(written.fullmatch(v) for v in distinct):
+        if signs:
             return [f"numbers with signs; a column beside this one can hold them as such, by transformLogic: cast({sql.format(signs)} as decimal(18,2))"]
     return []
 

@@ -96,11 +96,13 @@ def _assets(name: str, group: list[Model], manifest: Any, translator: Translator
         chosen = [m for m in group if _key(m) in context.selected_asset_keys]
         step = Step(context, chosen, contracts)
         days = requested_days(context) if name == DAILY else None
-        if days is not None or (name == WHOLE and rebuilds_everything(context)):
-            yield from _run(step, chosen, dict.fromkeys((m.name for m in chosen), frozenset(days)) if days is not None else None)
-            return
-        found = [stale(m, contracts, lambda: spark.spark_session) for m in chosen if m.materialized != "view" and not missing_sources(m)]
-        yield from _follow(step, found)
+        marts = [m for m in chosen if m.materialized != "view"]
+        if days is not None:  # says nothing of the other days, so takes in nothing
+            yield from _run(step, chosen, dict.fromkeys((m.name for m in marts), frozenset(days)), {})
+        elif name == WHOLE and rebuilds_everything(context):
+            yield from _run(step, chosen, None, {m.name: taken_now(m) for m in marts})
+        else:
+            yield from _follow(step, [stale(m, contracts, lambda: spark.spark_session) for m in marts if not missing_sources(m)])
 
     return build
 
@@ -119,18 +121,18 @@ def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
     due = [s.noting() for s in found if s.moved]
     for one in due:
         step.context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
+    taken = {s.model.name: s.taken for s in due}
     everything = [s.model for s in due if s.dates is None]
-    some = {s.model.name: s for s in due if s.dates is not None}
+    dates = {s.model.name: s.dates for s in due if s.dates is not None}
     # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
     views = [] if any(m.by_day for m in step.chosen) else [m for m in step.chosen if m.materialized == "view"]
     if everything or views:
-        yield from _run(step, [*everything, *views], None)
-    if some:
-        dates = {name: s.dates for name, s in some.items() if s.dates is not None}
-        yield from _run(step, [s.model for s in some.values()], dates, {name: s.taken for name, s in some.items()})
+        yield from _run(step, [*everything, *views], None, taken)
+    if dates:
+        yield from _run(step, [s.model for s in due if s.model.name in dates], dates, taken)
 
 
-def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, Taken] | None = None) -> Iterator[Any]:
+def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, Taken]) -> Iterator[Any]:
     """One `dbt build` of the due marts and the views below them. `taken`: by mart what of Silver its commit will say that it holds."""
     sources = frozenset().union(*(m.sources for m in due))
     wanted = {m.name for m in due} | {m.name for m in step.chosen if m.materialized == "view" and m.sources & sources}
@@ -140,9 +142,7 @@ def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, 
     build = dbt.Build([m.name for m in step.chosen], left_out, buildable=not any(m.by_day for m in step.chosen))
     manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([step.context.assets_def])
     lineage, made = _lineage(step), {_key(m): m for m in step.chosen if m.name in wanted}
-    if dates is None:
-        taken = {m.name: taken_now(m) for m in marts}
-    told = _told(notes(marts, step.context.run_id, taken or {}), dates)
+    told = _told(notes(marts, step.context.run_id, taken), dates)
     for event in dbt.run(build, told, step.context, manifest, translator):
         # What is told of an asset has to be told before its output is handed on.
         if isinstance(event, dg.Output) and (model := made.get(step.context.asset_key_for_output(event.output_name))):

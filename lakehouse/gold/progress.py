@@ -91,9 +91,10 @@ def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], S
     if mart is None:
         return Stale(model, None, taken, "it does not exist yet")
     dates: set[date] = set()
-    moved = {name: source for name, source in sources.items() if _moved(mart, source)}
-    for name, source in moved.items():
+    for name, source in sources.items():
         after = mart.consumed(source)
+        if mart.holds(source) or not (model.by_day or _moved(mart, source)):
+            continue
         if after is None:
             return Stale(model, None, taken, f"nothing of {source.table} is recorded as consumed")
         if not model.by_day:
@@ -103,7 +104,8 @@ def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], S
             return Stale(model, None, taken, f"{source.table} has changed as a whole")
         dates |= touched
     why = "Silver has changed on these dates, or on days that they read"
-    return Stale(model, model.reach.concerned(dates), taken, why, moved=bool(moved))
+    moved = bool(dates) or any(_moved(mart, source) for source in sources.values())
+    return Stale(model, model.reach.concerned(dates), taken, why, moved)
 
 
 def _touched(model: Model, contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
@@ -139,14 +141,13 @@ def _since(model: Model, contract: Contract, source: TableState, after: int, spa
     return {d for d in dates if d is not None and since is not None and d >= since}
 
 
-def notes(models: Iterable[Model], run: str, found: Mapping[str, Taken]) -> dict[str, str]:
-    """The note that each mart's commit will carry; its contract is the model's code. `found`: by model what its commit takes in of Silver.
-
-    A run of chosen dates promises nothing about the others, so takes in nothing: it copies what was known.
+def notes(models: Iterable[Model], run: str, taken: Mapping[str, Taken]) -> dict[str, str]:
+    """The note that each mart's commit will carry; its contract is the model's code. `taken`: by model what its commit takes in of Silver; one of which
+    it says nothing copies what was known.
     """
     result = {}
     for model in models:
-        mart, consumed = metadata.state(model.table), dict(found.get(model.name, {}))
+        mart, consumed = metadata.state(model.table), dict(taken.get(model.name, {}))
         note: Note = metadata.advanced(mart.note if mart else None, f"{run}/{uuid.uuid4().hex[:8]}", model.code, mart.version if mart else -1, consumed)
         result[model.name] = note.to_json()
     return result

@@ -235,13 +235,13 @@ def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_chang
     lake.put(path(0), [change("k", 1, "A", at="2026-01-10T12:00:00Z"), change("k", 1, "B", at="2026-01-20T12:00:00Z")])
     sync(lake, contract)
     days = lake.spark.sql("SELECT explode(sequence(date'2026-01-08', date'2026-01-24')) AS date_day, 1 AS n")
-    contracts, moment = {contract.name: contract}, lambda: lake.spark
+    contracts, engine = {contract.name: contract}, lambda: lake.spark
     note = notes([mart], "test", {mart.name: taken_now(mart)})[mart.name]
     days.where("date_day < '2026-01-10'").write.format("delta").partitionBy("date_day").saveAsTable(mart.table.sql)
     days.where("date_day >= '2026-01-10'").write.format("delta").mode("append").option("userMetadata", note).saveAsTable(mart.table.sql)
-    assert not stale(mart, contracts, moment).moved
+    assert not stale(mart, contracts, engine).moved
     build.rebuild(lake.spark, contract, None, "test")  # the same rows in other files
-    found = stale(mart, contracts, moment)
+    found = stale(mart, contracts, engine)
     assert (found.current, found.moved, behind(mart)) == (True, True, True)
     assert found.noting().dates == {date(2026, 1, 24)}
     lake.put(
@@ -249,7 +249,7 @@ def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_chang
         [change("k", 1, "C", at="2026-01-18T12:00:00Z"), change("k", 1, "B", at="2026-01-22T12:00:00Z"), change("new", 1, "A", at="2026-01-21T00:00:00Z")],
     )
     sync(lake, contract)
-    assert (found := stale(mart, contracts, moment)).dates == {date(2026, 1, d) for d in range(18, 25)}
+    assert (found := stale(mart, contracts, engine)).dates == {date(2026, 1, d) for d in range(18, 25)}
     note = notes([mart], "test", {mart.name: found.taken})[mart.name]
     days.where("date_day = '2026-01-24'").write.format("delta").mode("append").option("userMetadata", note).saveAsTable(mart.table.sql)
     assert not behind(mart)

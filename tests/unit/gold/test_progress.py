@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
-from typing import Never
+from types import SimpleNamespace
+from typing import Any, Never
 
 import pyarrow as pa
 import pytest
@@ -11,7 +15,8 @@ from deltalake import CommitProperties, write_deltalake
 
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.engine.metadata import Note
-from lakehouse.gold.progress import behind, notes, stale
+from lakehouse.gold import assets
+from lakehouse.gold.progress import Stale, behind, notes, stale
 from lakehouse.gold.project import Model, Reach
 from lakehouse.settings import PROJECT, settings
 from lakehouse.tables import Table
@@ -63,3 +68,21 @@ def test_a_mart_without_a_row_is_built_whole_to_note_that_it_has_followed() -> N
     found = stale(MART, {}, no_spark)
     assert (found.moved, found.current) == (False, True)
     assert found.noting().dates is None
+
+
+def test_a_run_builds_of_each_mart_its_own_days_and_notes_the_versions_of_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = {name: {"silver.web_click": ("id", version)} for version, name in enumerate(("sessions", "clicks", "visitors", "idle"))}
+    dates = {"sessions": frozenset([FIRST, SECOND]), "clicks": frozenset([SECOND]), "visitors": None, "idle": frozenset[date]()}
+    found = [Stale(replace(MART, name=name), dates[name], looked[name], moved=name != "idle") for name in looked]
+    runs: list[tuple[Any, ...]] = []
+
+    def run(_: object, due: list[Model], days: assets.Dates | None, taken: Any) -> Iterator[None]:
+        runs.append(([m.name for m in due], days, {m.name: taken[m.name] for m in due}))
+        yield
+
+    monkeypatch.setattr(assets, "_run", run)
+    step: Any = assets.Step(SimpleNamespace(log=logging.getLogger()), [s.model for s in found], {})  # type: ignore[arg-type]
+    list(assets._follow(step, found))
+    everything, some = runs
+    assert everything == (["visitors"], None, {"visitors": looked["visitors"]})
+    assert some == (["sessions", "clicks"], {n: dates[n] for n in ("sessions", "clicks")}, {n: looked[n] for n in ("sessions", "clicks")})
