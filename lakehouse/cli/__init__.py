@@ -6,6 +6,7 @@ A command's module is imported when it is called: help and `engine status` need 
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 from errno import EDQUOT, EFBIG, ENOSPC
 from importlib import import_module
@@ -108,7 +109,8 @@ def _root() -> None:
 
 
 def main() -> None:
-    """The entry point: runs a command, and turns whatever it raises into words and an exit code."""
+    """The entry point: runs a command, and turns whatever it raises into words and an exit code. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="lakehouse")
     except SystemExit as end:

@@ -6,6 +6,7 @@ Not here: which assets and days (the commands), what a step does (the assets).
 from __future__ import annotations
 
 import contextlib
+import signal
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -80,13 +81,23 @@ class Session:
             _note(entry, outcome, steps)
 
         self.instance.add_event_listener(outcome.run_id, hear)
-        with self.clock.part("run"), steps:
+        with self.clock.part("run"), steps, _sigterm_kept():
             done = job.execute_in_process(instance=self.instance, asset_selection=selection, run_id=outcome.run_id, tags=every, raise_on_error=False)
         if any(e.is_step_failure and interrupted(e) for e in done.all_events):
             raise KeyboardInterrupt
         outcome.success = done.success
         outcome.failures = [failure_of(e) for e in done.all_events if e.is_step_failure]
         return outcome
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Dagster leaves SIGTERM doing what SIGINT does, which is nothing in a process that a script has put into the background."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`lakehouse sync --follow` as a real process: what arrives is in Gold, a pass that fails ends nothing, Ctrl-C does. Then the same lake on a full disk."""
+"""`lakehouse sync --follow` as a real process: what arrives is in Gold, a pass that fails ends nothing, a signal does. Then the same lake on a full disk."""
 
 from __future__ import annotations
 
@@ -87,9 +87,11 @@ def until(condition: Callable[[], bool], follower: subprocess.Popen[str], what: 
         time.sleep(0.2)
 
 
-def test_what_comes_while_it_follows_is_in_gold_and_a_failed_pass_and_ctrl_c_do_no_harm(pings: Lake) -> None:
+def test_what_comes_while_it_follows_is_in_gold_and_a_failed_pass_and_a_signal_do_no_harm(pings: Lake) -> None:
     put(pings, "ping", "a", range(10))
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a script's `&` has it
     follower = pings.start("sync", "--follow", "300", output=subprocess.PIPE)
+    signal.signal(signal.SIGINT, handler)
     try:
         until(lambda: rows(pings, "gold.pings_daily") == 1, follower, "Gold was not built")
         put(pings, "pong", "bad", range(5), seq=-1)
@@ -99,7 +101,7 @@ def test_what_comes_while_it_follows_is_in_gold_and_a_failed_pass_and_ctrl_c_do_
         assert rows(pings, "silver.pong") == 0
         put(pings, "pong", "bad", range(7))
         until(lambda: rows(pings, "silver.pong") == 7, follower, "the mended file was not taken in")
-        follower.send_signal(signal.SIGINT)
+        follower.send_signal(signal.SIGTERM)
         said, _ = follower.communicate(timeout=200)
     finally:
         follower.kill()
