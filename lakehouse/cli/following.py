@@ -16,12 +16,14 @@ from lakehouse.cli.sync import run_pass, show_problems
 from lakehouse.pending import Trouble, due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
+_TIDY = 100  # passes after which Dagster is made to forget old ones
 _PATIENCE = 30.0  # seconds until what failed is tried again; meanwhile whatever else comes is taken in
 
 
 def keep_up(lake: Lake, idle: float) -> None:
     """Take in what comes until nothing has come for `idle` seconds, or Ctrl-C. Exit code 1 when the last pass failed or a source can't be read."""
     from lakehouse.cli.runner import session
+    from lakehouse.run_history import forget_runs
 
     quiet_since, again, passes, failed, problems = time.monotonic(), 0.0, 0, "", tuple[Trouble, ...]()
     with session("sync.log", Clock()) as ready:
@@ -37,6 +39,8 @@ def keep_up(lake: Lake, idle: float) -> None:
             passes, failed, again = passes + 1, "" if outcome.success else work.fingerprint, time.monotonic() + _PATIENCE
             records = sum(int(of.get("records_in", 0)) for of in outcome.reported.values())
             err.print(f"{datetime.now(UTC):%H:%M:%S}  {records:,} records through Silver, {plural(len(work.models), 'mart')}, {seconds(began())}", markup=False)
+            if passes % _TIDY == 0:
+                forget_runs(ready.instance)
             if outcome.success:
                 quiet_since = time.monotonic()
     out.print(f"Nothing has come for {idle:g} s. {plural(passes, 'pass', 'passes')} made.")

@@ -1,4 +1,4 @@
-"""The nightly job that keeps tables in order, and its schedule, on by default. Not here: what it does (`plan`, `work`)."""
+"""The nightly job that keeps tables in order, and what Dagster remembers of runs; its schedule, on by default. Not here: what it does (`plan`, `work`)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from lakehouse.errors import DataError, LakehouseError
 from lakehouse.maintenance.plan import Kept, plan
 from lakehouse.maintenance.work import carry_out
 from lakehouse.resources import SparkEngine
+from lakehouse.run_history import forget_runs
 from lakehouse.settings import settings
 
 NAME = "maintenance"
@@ -35,6 +36,8 @@ def maintenance_job(kept: Sequence[Kept]) -> dg.JobDefinition:
             except (PySparkException, LakehouseError) as error:
                 failed.append(f"{one.table}: {str(error).splitlines()[0]}")
                 context.log.error(str(error))
+        if not config.tables and (forgotten := forget_runs(context.instance)):
+            context.log.info(f"Of the increments' runs {forgotten} old ones were forgotten, whose partitions later ones have materialized again.")
         if failed:
             raise DataError(
                 f"{len(failed)} tables were not kept in order: {'; '.join(failed)}.",
