@@ -1,4 +1,5 @@
 """The process that brings back what `lakehouse up` has started and somebody killed: it looks every few seconds, and runs `lakehouse up` once more.
+It also keeps their logs from growing without end.
 
 Not here: what there is to start (`services`). Who ends this process as well has to run `lakehouse up` by hand; `status` and `doctor` say so.
 """
@@ -29,6 +30,7 @@ def supervise(home: Path, names: Iterable[str]) -> None:
     wait = EACH
     while True:
         time.sleep(wait)
+        background.shorten_logs(home)
         missing = gone(home, names)
         if not missing:
             wait = EACH

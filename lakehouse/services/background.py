@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -143,3 +144,11 @@ def _children(process_: psutil.Process) -> list[psutil.Process]:
 def log_file(home: Path, name: str) -> Path:
     """Where its output goes."""
     return home / "logs" / f"{name}.log"
+
+
+def shorten_logs(home: Path) -> None:
+    """Put aside what has been logged beyond 10 MB. Running processes append to their logs, so one is copied and emptied, not moved away from under them."""
+    for log in (home / "logs").glob("*.log"):
+        if log.stat().st_size > KEPT_BYTES:
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)

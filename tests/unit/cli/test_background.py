@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -45,6 +47,31 @@ def test_a_started_process_is_found_and_ended(home: Path) -> None:
     assert background.stop(home, "sleeper") == 0
     assert background.find(home, "sleeper") is None
     assert background.stop(home, "sleeper") == -1
+
+
+def test_the_log_of_a_running_process_is_put_aside_when_it_is_large_and_goes_on(home: Path) -> None:
+    talker = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
+    log = background.log_file(home, "sleeper")
+    log.parent.mkdir()
+    with log.open("ab") as output:
+        child = subprocess.Popen([sys.executable, "-c", talker], stdin=subprocess.PIPE, stdout=output, text=True)
+    assert child.stdin
+    child.stdin.write("x" * background.KEPT_BYTES + "\nlast\n")
+    child.stdin.flush()
+    _until(lambda: log.read_text().endswith("last\n"))
+    background.shorten_logs(home)
+    child.communicate("after\n", timeout=30)
+    assert log.read_text() == "after\n"
+    assert log.with_name("sleeper.log.1").read_text().endswith("last\n")
+    background.shorten_logs(home)
+    assert log.read_text() == "after\n"
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_killed_process_is_not_found_though_its_file_is_there(home: Path) -> None:
