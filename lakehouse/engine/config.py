@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -97,6 +98,7 @@ class EngineConfig:
     further: tuple[Path, ...]  # the end of the class path: jars that only some lakes need
     portable: tuple[str, ...]  # the flags that any of Spark's processes needs
     flags: tuple[str, ...]
+    options: tuple[str, ...]  # further flags that the settings ask for
     heap: str
     conf: tuple[tuple[str, str], ...]
 
@@ -117,10 +119,11 @@ class EngineConfig:
 
     def fingerprint(self) -> str:
         """Changes when a running engine would have to be restarted to follow."""
-        return _digest([str(self.java), java_version(), [str(p) for p in (*self.class_path, *self.further)], self.flags, self.heap, self.conf])
+        jars = [str(p) for p in (*self.class_path, *self.further)]
+        return _digest([str(self.java), java_version(), jars, (*self.flags, *self.options), self.heap, self.conf])
 
     def aot_key(self) -> str:
-        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake, heap and `further` jars (Java wants the class path to begin so)."""
+        """Names the AOT cache that fits: the same Java, jars and flags, whatever lake, heap, `options` and `further` jars (Java wants paths to begin so)."""
         flags = [flag for flag in self.flags if str(self.home) not in flag]
         return f"jdk{java_version()}-{_digest([[str(p) for p in self.class_path], flags])}"
 
@@ -136,9 +139,24 @@ def engine_config(settings: Settings) -> EngineConfig:
         further=tuple(sorted(s3_folder() / jar.filename for jar in read_lock(S3_LOCK))) if settings.uses_s3 else (),
         portable=_PORTABLE,
         flags=(*_PORTABLE, *_flags(settings.home)),
+        options=_java_options(settings),
         heap=settings.engine_heap or default_heap(memory_limit()),
         conf=tuple(sorted(_spark_conf(settings).items())),
     )
+
+
+def _java_options(settings: Settings) -> tuple[str, ...]:
+    """The flags that the settings add. Raises `SettingsError` for words that are none, or that another setting has."""
+    try:
+        words = shlex.split(settings.engine_java_options)
+    except ValueError as error:
+        raise SettingsError(f"LAKEHOUSE_ENGINE_JAVA_OPTIONS can't be read: {error}.", next_step="Close every quotation mark in it.") from error
+    for word in words:
+        if word.startswith(("-Xmx", "-Xms")):
+            raise SettingsError(f"LAKEHOUSE_ENGINE_JAVA_OPTIONS holds {word}.", next_step="The heap has a setting of its own: LAKEHOUSE_ENGINE_HEAP.")
+        if not word.startswith(("-D", "-X")):
+            raise SettingsError(f"LAKEHOUSE_ENGINE_JAVA_OPTIONS holds `{word}`, which is no flag.", next_step="Flags begin with -D or -X.")
+    return tuple(words)
 
 
 def default_heap(memory: int) -> str:
@@ -262,7 +280,7 @@ def _placed(settings: Settings) -> dict[str, str]:
         "spark.driver.host": settings.driver_host,
         "spark.driver.bindAddress": "127.0.0.1" if settings.driver_host == "127.0.0.1" else "0.0.0.0",
         "spark.executor.extraClassPath": ":".join(str(path) for path in sorted(ours)),
-        "spark.executor.extraJavaOptions": " ".join(_PORTABLE),
+        "spark.executor.extraJavaOptions": shlex.join((*_PORTABLE, *_java_options(settings))),
         "spark.executor.memory": settings.executor_memory,
         "spark.executor.cores": str(settings.executor_cores),
         **_executors(settings),

@@ -200,7 +200,7 @@ def _command(config: EngineConfig, connect_port: int, thrift_port: int, aot: Seq
 
 
 def _java_arguments(config: EngineConfig, aot: Sequence[str]) -> list[str]:
-    return [*config.flags, f"-Xmx{config.heap}", *aot, "-cp", ":".join(str(path) for path in (*config.class_path, *config.further))]
+    return [*config.flags, *config.options, f"-Xmx{config.heap}", *aot, "-cp", ":".join(str(path) for path in (*config.class_path, *config.further))]
 
 
 def _argument_file(config: EngineConfig) -> str:

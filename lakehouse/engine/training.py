@@ -71,7 +71,7 @@ def _train_in(scratch: Path, cache: Path, progress: Progress) -> Path:
     aot.share_classes(engine_config(settings()).java)
     home = scratch / "lake"
     here = {"s3_endpoint": "", "s3_region": "", "s3_path_style": None, "spark_master": "local[*]", "engine_host": process.LOOPBACK}
-    nothing_else: dict[str, Any] = {**here, "event_log": "", "spark_options_file": None}
+    nothing_else: dict[str, Any] = {**here, "event_log": "", "spark_options_file": None, "engine_java_options": ""}
     lake = Settings(home=home, landing=str(home / "landing"), warehouse=str(home / "warehouse"), engine="embedded", engine_heap="1g", **nothing_else)
     config = engine_config(lake)
     output = scratch / cache.name

@@ -6,6 +6,8 @@ import pytest
 
 from lakehouse.engine.config import GIB, default_heap, engine_config, memory_limit, metastore_folder
 from lakehouse.engine.jars import read_lock
+from lakehouse.engine.process import _java_arguments
+from lakehouse.errors import SettingsError
 from lakehouse.settings import Settings
 
 
@@ -33,8 +35,8 @@ def test_the_same_settings_give_the_same_fingerprint(lake: Settings):
     assert engine_config(lake).fingerprint() == engine_config(lake).fingerprint()
 
 
-@pytest.mark.parametrize("change", [{"engine_heap": "3g"}, {"warehouse": "/somewhere/else"}])
-def test_another_heap_or_warehouse_gives_another_fingerprint(lake: Settings, change: dict[str, str]):
+@pytest.mark.parametrize("change", [{"engine_heap": "3g"}, {"warehouse": "/somewhere/else"}, {"engine_java_options": "-Da=b"}])
+def test_another_heap_warehouse_or_flag_gives_another_fingerprint(lake: Settings, change: dict[str, str]):
     assert engine_config(lake.model_copy(update=change)).fingerprint() != engine_config(lake).fingerprint()
 
 
@@ -47,8 +49,22 @@ def test_another_jar_set_gives_another_fingerprint_and_another_cache(lake: Setti
 
 
 def test_lakes_of_one_installation_share_the_cache_whatever_their_heap(lake: Settings, tmp_path: Path):
-    other = lake.model_copy(update={"home": tmp_path / "other", "engine_heap": "4g", "warehouse": "/elsewhere"})
+    other = lake.model_copy(update={"home": tmp_path / "other", "engine_heap": "4g", "warehouse": "/elsewhere", "engine_java_options": "-Da=b"})
     assert engine_config(other).aot_key() == engine_config(lake).aot_key()
+
+
+def test_further_flags_reach_the_engine_and_its_executors(lake: Settings):
+    flags = "-Djavax.net.ssl.trustStore='/a folder/ours.p12' -XX:TieredStopAtLevel=1"
+    config = engine_config(lake.model_copy(update={"engine_java_options": flags, "spark_master": "spark://host:7077"}))
+    assert {"-Djavax.net.ssl.trustStore=/a folder/ours.p12", "-XX:TieredStopAtLevel=1"} < set(_java_arguments(config, ()))
+    assert dict(config.conf)["spark.executor.extraJavaOptions"].endswith("'-Djavax.net.ssl.trustStore=/a folder/ours.p12' -XX:TieredStopAtLevel=1")
+
+
+@pytest.mark.parametrize(("flags", "says"), [("-Xmx4g", "LAKEHOUSE_ENGINE_HEAP"), ("trustStore=x", "begin with -D or -X"), ("-Da='b", "quotation mark")])
+def test_what_is_no_further_flag_is_refused_with_what_to_do(lake: Settings, flags: str, says: str):
+    with pytest.raises(SettingsError) as refused:
+        engine_config(lake.model_copy(update={"engine_java_options": flags}))
+    assert "LAKEHOUSE_ENGINE_JAVA_OPTIONS" in str(refused.value) and says in str(refused.value.next_step)
 
 
 def test_a_lake_that_was_moved_gets_a_new_catalogue(lake: Settings):
