@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import Contract, Upkeep
@@ -25,7 +26,9 @@ if TYPE_CHECKING:  # only its name: the engine alone opens tables
 Partition = Any  # a value of the partition column; None also where the table has none
 MANY, NEARLY_ALL = 8, 0.75  # files of a partition that are worth an order; the part of their pairs that may not overlap
 SETTLED_DAYS, SETTLED_FILES = 7, 2  # a day that is older than this is worth compacting from so many small files on
+COMMITS, SHORTEST_LOG = 5_000, 2  # so many commits are history enough, but not fewer days: whoever looks at a table on a local disk lists all of its log
 OPEN_FACTOR = 10  # today's partition is tidied by its writer once it has so many times the small files that are worth it at night
+_LOG = "delta.logRetentionDuration"
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,18 @@ def plan(kept: Kept, now: datetime) -> Plan | None:
     state = metadata.state_of(kept.table, delta)
     policy, column = kept.policy, next(iter(delta.metadata().partition_columns), None)
     idle = _days_since(kept.table, state.data, now)
-    if state.note is not None and (idle is None or idle >= policy.log_days - 1):
+    have = {**DEFAULTS, **delta.metadata().configuration}
+    log_days = _log_days(kept, state, now)
+    until = min(log_days, _days(have[_LOG], log_days)) - 1
+    if state.note is not None and (idle is None or idle >= until):
         # A commit of ours could make Delta clean the log of the very commit that says what the table has consumed.
-        return Plan(kept, column, left=f"nothing was written for {policy.log_days - 1} days: it stays as it is, and so does its record of progress")
+        return Plan(kept, column, left=f"nothing was written for {until} days: it stays as it is, and so does its record of progress")
     files = {p: f for p, f in files_of(delta, column).items() if not _is_open(p, now.date())}
     settled = {p: f for p, f in files.items() if isinstance(p, date) and p < now.date() - timedelta(days=SETTLED_DAYS)}
     untidy = {**_unordered(delta, column, files, policy), **_crowded(files, policy, policy.compact_files), **_crowded(settled, policy, SETTLED_FILES)}
     waiting = _waiting_for(kept, state, now)
     garbage = Files() if waiting else unreferenced(delta, kept.table, policy.keep_days)
-    wanted = _properties(kept)
-    have = {**DEFAULTS, **delta.metadata().configuration}
+    wanted = _properties(kept, log_days)
     differing = {k: v for k, v in wanted.items() if have.get(k) != v}
     return Plan(kept, column, tuple(untidy), sum(untidy.values(), Files()), garbage, differing, waiting)
 
@@ -166,7 +171,24 @@ def _days_since(table: Table, version: int, now: datetime) -> float | None:
     return (now - datetime.fromtimestamp(millis / 1000, UTC)).total_seconds() / 86_400 if millis else None
 
 
-def _properties(kept: Kept) -> dict[str, str]:
-    policy = kept.policy
-    wanted = {"delta.deletedFileRetentionDuration": f"interval {policy.keep_days} days", "delta.logRetentionDuration": f"interval {policy.log_days} days"}
+def _log_days(kept: Kept, state: metadata.TableState, now: datetime) -> int:
+    """How long the log is worth keeping: as the policy says, but of a stream's thousands of commits a day only so many, and what a consumer has yet to read."""
+    held = _days_since(kept.table, state.version - COMMITS, now)
+    needed = [held if held is not None else kept.policy.log_days, SHORTEST_LOG]
+    for consumer in kept.consumers:
+        reader = metadata.state(consumer)
+        version = reader.consumed(state) if reader else None
+        if version is not None and version < state.data:
+            needed.append((_days_since(kept.table, version + 1, now) or 0) + 1)
+    return min(ceil(max(needed)), kept.policy.log_days)
+
+
+def _days(interval: str, otherwise: int) -> int:
+    """The days of an interval as we write it; others are somebody's own, and not understood here."""
+    words = interval.split()
+    return int(words[1]) if len(words) == 3 and words[1].isdigit() and words[2] == "days" else otherwise
+
+
+def _properties(kept: Kept, log_days: int) -> dict[str, str]:
+    wanted = {"delta.deletedFileRetentionDuration": f"interval {kept.policy.keep_days} days", _LOG: f"interval {log_days} days"}
     return wanted | ({"delta.dataSkippingStatsColumns": ",".join(kept.statistics)} if kept.statistics else {})

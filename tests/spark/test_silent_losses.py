@@ -14,11 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 
 from lakehouse.bronze.ingest import ingest, rebuild
 from lakehouse.contracts.model import Column, Contract, FileSource
 from lakehouse.errors import SourceError
-from tests.spark.conftest import Lake
+from lakehouse.settings import settings
+from tests.spark.conftest import Lake, _open
 
 GOOD = {"id": "a", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": 1.5}
 DAY = "dt=2026-01-05"
@@ -282,6 +284,26 @@ def test_a_truncated_parquet_file_is_named(lake: Lake) -> None:
     ingested, _ = lake.sync(contract)
     assert [u.path for u in ingested.unreadable] == [f"{DAY}/b.parquet"]
     assert lake.rows(contract.silver, "id") == [("a",)]
+
+
+def test_a_byte_that_the_disk_turned_over_is_an_error_and_no_other_number(lake: Lake) -> None:
+    contract = lake.events()
+    lake.put(f"{DAY}/a.json", [{**GOOD, "id": f"{n}", "value": n / 700} for n in range(20_000)])  # numbers that nothing makes smaller
+    lake.sync(contract)
+    table = _open(contract.silver)
+    file = Path(contract.silver.location(settings().warehouse)) / table.file_uris()[0].removeprefix(contract.silver.location(settings().warehouse)).lstrip("/")
+    whole = file.read_bytes()
+    column = next(c for c in (pq.read_metadata(file).row_group(0).column(n) for n in range(20)) if c.path_in_schema == "value")
+    middle = column.data_page_offset + column.total_compressed_size // 2
+    total = "select sum(value) from " + contract.silver.sql
+    try:
+        for place in range(middle, middle + 40, 8):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(PySparkException):
+                lake.spark.sql(total).collect()
+    finally:
+        file.write_bytes(whole)
+    lake.spark.sql(total).collect()
 
 
 def test_money_keeps_digits_that_a_double_would_lose_and_is_never_rounded(lake: Lake) -> None:

@@ -162,6 +162,36 @@ def test_a_table_at_rest_is_left_alone_before_its_record_of_progress_could_be_cl
     assert planned().partitions == (PAST,)
 
 
+def test_of_a_stream_s_thousands_of_commits_a_day_the_log_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.maintenance.plan.COMMITS", 3)
+    policy = Upkeep(compact_files=100)
+    for _ in range(5):
+        write(PAST)
+    for oldest, kept in ((0.1, "2"), (1.5, "2"), (4.2, "5"), (29.5, None), (400, None)):
+        aged(1, oldest)
+        assert planned(policy).properties == ({"delta.logRetentionDuration": f"interval {kept} days"} if kept else {}), oldest
+    aged(1, 0.1)
+    write(None, table=READER, consumed=1)
+    aged(2, 6.5)
+    assert planned(policy, (READER,)).properties == {"delta.logRetentionDuration": "interval 8 days"}  # it has yet to read version 2
+    few = Upkeep(compact_files=100, log_days=8)
+    aged(2, 20)
+    assert planned(few, (READER,)).properties == {"delta.logRetentionDuration": "interval 8 days"}
+
+
+def test_a_stream_that_rests_is_left_alone_before_its_shorter_log_could_forget_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.maintenance.plan.COMMITS", 3)
+    for _ in range(5):
+        write(PAST)
+    DeltaTable(location(TABLE)).alter.set_table_properties({"delta.logRetentionDuration": "interval 2 days"})
+    for version in range(5):
+        aged(version, 1.2)
+    found = planned()
+    assert found.nothing and "nothing was written for 1 days" in found.left
+    aged(4, 0.5)
+    assert planned().partitions == (PAST,)
+
+
 def test_properties_are_set_where_the_table_has_others() -> None:
     write(PAST)
     assert planned().properties == {}  # these are Delta's own defaults
