@@ -16,7 +16,7 @@ from lakehouse.cli.sync import run_pass, show_problems
 from lakehouse.pending import Trouble, due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
-_TIDY = 100  # passes after which Dagster is made to forget old ones
+_TIDY = 300  # passes, about an hour of a stream, after which Dagster is made to forget old ones: some seconds
 _PATIENCE = 30.0  # seconds until what failed is tried again; meanwhile whatever else comes is taken in
 
 
