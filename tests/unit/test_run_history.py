@@ -1,5 +1,6 @@
 """Of many increments only the newest are remembered, and nothing that Dagster says of partitions or checks changes."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ def test_what_was_superseded_is_forgotten_and_everything_else_is_as_before(insta
     assert seen(instance) == before
     left = {r.run_id for r in instance.get_runs()}
     assert left == {only_late, person, holds_entity, *failed[1:], holds_first, *newest[2:]}
+    with sqlite3.connect(Path(instance.root_directory, "history", "runs", "index.db")) as index:
+        assert {run for (run,) in index.execute("select distinct run_id from asset_check_executions")} <= left
     shards = {f.name.split(".")[0] for f in Path(instance.root_directory, "history", "runs").iterdir()} - {"index"}
     assert shards == left
     assert not any(Path(instance.root_directory, "storage", gone).exists() for gone in superseded)
