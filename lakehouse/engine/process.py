@@ -219,7 +219,7 @@ def _escaped(value: str) -> str:
 def _prepare_folders(config: EngineConfig) -> None:
     """Fresh scratch space, and the earlier logs one number up."""
     shutil.rmtree(config.folder / "tmp", ignore_errors=True)
-    (config.folder / "tmp").mkdir(parents=True)
+    (config.folder / "tmp" / "hive-local").mkdir(parents=True)  # each Thrift session that ends looks there, and says that it is missing
     config.log.parent.mkdir(parents=True, exist_ok=True)
     for number in range(KEPT_LOGS - 1, 0, -1):
         older = config.log.with_name(f"{config.log.name}.{number}")

@@ -218,7 +218,7 @@ def _held_against(rows: DataFrame, contract: Contract, won: DataFrame) -> Merged
     order = F.struct(*[F.col(c) for c in order_columns(contract)])
     held = rows.select(*contract.identity, order.alias("_held"))
     batch = won.select(*contract.identity, "_source_date", order.alias("_own"))
-    joined = held.join(F.broadcast(batch), list(contract.identity), "right")
+    joined = held.join(batch, list(contract.identity), "right")
     verdict = F.expr("case when _held is null or _held < _own then 'lost' when _held = _own then 'applied' else 'superseded' end")
     found: dict[str, Counter[Day]] = {"applied": Counter(), "superseded": Counter(), "lost": Counter()}
     for day, name, n in joined.groupBy("_source_date", verdict.alias("_verdict")).count().collect():
