@@ -86,6 +86,14 @@ MEANING = {
     "spark.databricks.delta.optimizeMetadataQuery.enabled": "false",
 }
 
+# Hadoop puts a file of checksums beside each file on a local disk, and each look at a table lists them too: with thousands of commits most of what a commit
+# costs. Parquet has checksums of its own, which are looked at instead. Not where Hadoop's s3a is: it asks for the file system that has them.
+_NO_SIDECARS = {
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+}
+
 
 @dataclass(frozen=True)
 class EngineConfig:
@@ -249,11 +257,7 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.runSQLOnFiles": "false",
         # The default, INT96, is not a number: it is compared and put into dictionaries as bytes, which makes writing a table a quarter slower.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        # Hadoop puts a file of checksums beside each file on a local disk, and each look at a table lists them too: with thousands of commits most of what a
-        # commit costs. Parquet has checksums of its own, which are looked at then.
-        "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
-        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+        **(_NO_SIDECARS if settings.spark_master.startswith("local") and not settings.uses_s3 else {}),
         # Small tables: fewer, larger tasks.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",

@@ -53,6 +53,11 @@ def test_lakes_of_one_installation_share_the_cache_whatever_their_heap(lake: Set
     assert engine_config(other).aot_key() == engine_config(lake).aot_key()
 
 
+@pytest.mark.parametrize(("change", "raw"), [({}, True), ({"landing": "s3a://b/l", "s3_region": "x"}, False), ({"spark_master": "spark://h:1"}, False)])
+def test_only_lakes_on_this_machine_s_disk_do_without_files_of_checksums(lake: Settings, change: dict[str, str], raw: bool):
+    assert ("spark.hadoop.fs.file.impl" in dict(engine_config(lake.model_copy(update=change)).conf)) is raw
+
+
 def test_further_flags_reach_the_engine_and_its_executors(lake: Settings):
     flags = "-Djavax.net.ssl.trustStore='/a folder/ours.p12' -XX:TieredStopAtLevel=1"
     config = engine_config(lake.model_copy(update={"engine_java_options": flags, "spark_master": "spark://host:7077"}))
