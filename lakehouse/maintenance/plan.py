@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from math import ceil
@@ -153,15 +153,19 @@ def _is_open(partition: Partition, today: date) -> bool:
 
 def _waiting_for(kept: Kept, state: metadata.TableState, now: datetime) -> str:
     """Who still needs files that only older versions have; empty when nobody does. Who is behind for as long as the log reaches builds anew anyway."""
+    for consumer, version, days in _behind(kept, state, now):
+        if days is not None and kept.policy.keep_days <= days < kept.policy.log_days:
+            return f"{consumer} has not taken in version {version} yet: nothing is removed until it has, or for {kept.policy.log_days} days"
+    return ""
+
+
+def _behind(kept: Kept, state: metadata.TableState, now: datetime) -> Iterator[tuple[Table, int, float | None]]:
+    """The consumers that have yet to read something: who, the first version of it, how many days ago that was committed (None: the log has it no more)."""
     for consumer in kept.consumers:
         reader = metadata.state(consumer)
         version = reader.consumed(state) if reader else None
-        if version is None or version >= state.data:
-            continue
-        days = _days_since(kept.table, version + 1, now)
-        if days is not None and kept.policy.keep_days <= days < kept.policy.log_days:
-            return f"{consumer} has not taken in version {version + 1} yet: nothing is removed until it has, or for {kept.policy.log_days} days"
-    return ""
+        if version is not None and version < state.data:
+            yield consumer, version + 1, _days_since(kept.table, version + 1, now)
 
 
 def _days_since(table: Table, version: int, now: datetime) -> float | None:
@@ -174,12 +178,7 @@ def _days_since(table: Table, version: int, now: datetime) -> float | None:
 def _log_days(kept: Kept, state: metadata.TableState, now: datetime) -> int:
     """How long the log is worth keeping: as the policy says, but of a stream's thousands of commits a day only so many, and what a consumer has yet to read."""
     held = _days_since(kept.table, state.version - COMMITS, now)
-    needed = [held if held is not None else kept.policy.log_days, SHORTEST_LOG]
-    for consumer in kept.consumers:
-        reader = metadata.state(consumer)
-        version = reader.consumed(state) if reader else None
-        if version is not None and version < state.data:
-            needed.append((_days_since(kept.table, version + 1, now) or 0) + 1)
+    needed = [held if held is not None else kept.policy.log_days, SHORTEST_LOG, *((days or 0) + 1 for _, _, days in _behind(kept, state, now))]
     return min(ceil(max(needed)), kept.policy.log_days)
 
 

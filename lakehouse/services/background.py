@@ -5,6 +5,7 @@ Not here: which processes there are (`kafka`, `lakehouse.cli.services`), the eng
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -149,6 +150,7 @@ def log_file(home: Path, name: str) -> Path:
 def shorten_logs(home: Path) -> None:
     """Put aside what has been logged beyond 10 MB. Running processes append to their logs, so one is copied and emptied, not moved away from under them."""
     for log in (home / "logs").glob("*.log"):
-        if log.stat().st_size > KEPT_BYTES:
-            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
-            os.truncate(log, 0)
+        with contextlib.suppress(OSError):  # its owner has moved it meanwhile, or the disk is full: at the next look
+            if log.stat().st_size > KEPT_BYTES:
+                shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+                os.truncate(log, 0)
