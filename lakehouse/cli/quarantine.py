@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,6 @@ import typer
 from lakehouse.cli import refused
 from lakehouse.cli.lake import Lake, known_table, read_lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
-from lakehouse.cli.query import spark_session, use_utc
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.mistakes import nearest
 from lakehouse.contracts.model import Contract
@@ -43,13 +43,8 @@ def list_(
     """Count refused records by table, rule and Bronze day, and show the trend. A record that breaks two rules counts for both."""
     contracts = load_contracts(settings().contracts)
     names = [known_table(table, contracts)] if table else list(contracts)
-    present = [contracts[name] for name in names if refused.held(contracts[name])]
-    use_utc()
-    if present:
-        with spark_session() as spark:
-            found = refused.counts(spark, present)
-    else:
-        found = []
+    present = [contracts[name] for name in sorted(names) if refused.held(contracts[name])]
+    found = [count for contract in present for count in refused.counts(contract)]
     if as_json:
         out.print_json(json.dumps([asdict(c) for c in found], default=str))
         return
@@ -95,25 +90,22 @@ def show_(  # noqa: PLR0913 - each is an option of the command
     if not refused.held(contract):
         out.print("[]" if as_json else f"No record of {contract.name} was refused.", markup=False)
         return
-    use_utc()
-    with spark_session() as spark:
-        found = refused.choose(spark.table(contract.quarantine.sql), rule, days)
-        if export is not None:
-            written = refused.export(found.limit(limit) if limit else found, export)
-            out.print(f"{plural(written, 'refused record')} of {contract.name}{_which(rule, day)}: {export}", markup=False)
-            return
-        most = limit or 10
-        columns = refused.SHOWN + (refused.WAITING if refused.waits(contract) else ())
-        rows = [refused.plain(row) for row in found.select(*columns).limit(most).collect()]
-        total = len(rows) if len(rows) < most else found.count()
+    found = refused.choose(contract, rule, days)
+    if export is not None:
+        written = refused.export(islice(found, limit), refused.columns(contract), export)
+        out.print(f"{plural(written, 'refused record')} of {contract.name}{_which(rule, day)}: {export}", markup=False)
+        return
+    most = limit or 10
+    records = [refused.plain(record) for record in islice(found, most)]
+    total = len(records) if len(records) < most else refused.number(contract, rule, days)
     if rule is not None and not total:
         _check_rule(contract, rule)
     if as_json:
-        out.print_json(json.dumps(rows))
+        out.print_json(json.dumps(records))
         return
-    for record in rows:
+    for record in records:
         refused.show_record(contract, record)
-    rest = f"; the first {len(rows):,} are above: --limit {total} for all, or --export FILE" if total > len(rows) else ""
+    rest = f"; the first {len(records):,} are above: --limit {total} for all, or --export FILE" if total > len(records) else ""
     err.print(f"{plural(total, 'refused record')} of {contract.name}{_which(rule, day)}{rest}.")
 
 

@@ -1,34 +1,32 @@
 """Refused records as the commands of `lakehouse quarantine` show them: counted with their trend, one by one, or written to a file.
 
-Not here: the commands and their options (`quarantine`), how a value is written (`values`).
+Not here: the commands and their options (`quarantine`).
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from rich.markup import escape
 
 from lakehouse.cli.output import grid, out, show
 from lakehouse.contracts.model import Contract
-from lakehouse.engine import metadata
+from lakehouse.engine import metadata, rows
 from lakehouse.engine.metadata import Day
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
 
 TREND = 14  # days that the trend shows
 WEEK = 7
 _UNTIL = "_held_until"
-_WAITS = f"count_if(try_element_at(_waits_for, rule) is not null and {_UNTIL} >= current_date())"
+_WAITS = f"count(*) FILTER (WHERE map_extract(_waits_for, rule)[1] IS NOT NULL AND {_UNTIL} >= current_date())"
 _BARS = "▁▂▃▄▅▆▇█"
 _FACTS = ("_source", "_source_position", "_source_date", "_event_date", "_ingested_at", "_quarantined_at", "_contract_version")
 SHOWN = ("_reasons", "_disposition", "_payload", *_FACTS)
@@ -52,20 +50,18 @@ def held(contract: Contract) -> int:
     return sum(metadata.rows_by_partition(delta, None).values()) if delta is not None else 0
 
 
-def waits(contract: Contract) -> bool:
-    """Whether its refused records may be waiting for rows of other tables."""
+def columns(contract: Contract) -> list[str]:
+    """Of the table, as it is now."""
     delta = metadata.open_table(contract.quarantine)
-    return delta is not None and _UNTIL in {f.name for f in delta.schema().fields}
+    return [f.name for f in delta.schema().fields] if delta is not None else []
 
 
-def counts(spark: SparkSession, contracts: Sequence[Contract]) -> list[Count]:
-    """By table, rule and day; a record that breaks two rules counts for both."""
-    parts = (
-        f"(SELECT '{c.name}' AS table, rule, _source_date AS day, count(*) AS records, {_WAITS if waits(c) else 0} AS waiting "
-        f"FROM {c.quarantine.sql} LATERAL VIEW explode(_reasons) AS rule GROUP BY ALL)"
-        for c in contracts
-    )
-    return [Count(*row) for row in spark.sql(" UNION ALL ".join(parts) + " ORDER BY 1, 4 DESC, 2, 3").collect()] if contracts else []
+def counts(contract: Contract) -> list[Count]:
+    """By rule and day, the most first; a record that breaks two rules counts for both."""
+    broken = "(SELECT *, unnest(_reasons) AS rule FROM t)"
+    waiting = _WAITS if _UNTIL in columns(contract) else 0
+    sql = f"SELECT rule, _source_date AS day, count(*) AS records, {waiting} AS waiting FROM {broken} GROUP BY rule, _source_date ORDER BY 3 DESC, 1, 2"
+    return [Count(contract.name, **row) for row in rows.select(contract.quarantine, sql)]
 
 
 def show_trends(found: Sequence[Count], newest: Callable[[str], date | None]) -> None:
@@ -105,28 +101,38 @@ def bars(numbers: Sequence[int]) -> str:
     return "".join(_BARS[(n * len(_BARS) - 1) // most] if n else "·" for n in numbers)
 
 
-def choose(refused: DataFrame, rule: str | None, days: frozenset[Day] | None) -> DataFrame:
-    """The records that broke this rule, of these Bronze days; the newest first."""
-    from pyspark.sql import functions as F
+def choose(contract: Contract, rule: str | None, days: frozenset[Day] | None) -> Iterator[dict[str, Any]]:
+    """The records that broke this rule, of these Bronze days; the newest first. Asked for day by day: what a day holds has to fit into memory."""
+    delta = metadata.open_table(contract.quarantine)
+    if delta is None:
+        return
+    held = metadata.rows_by_partition(delta, "_source_date")
+    for day in sorted((d for d in held if days is None or d in days), key=lambda d: d or date.min, reverse=True):
+        where = f"{_broke(rule)} AND _source_date {'IS NULL' if day is None else f'= DATE {rows.text(day.isoformat())}'}"
+        sql = f"SELECT * FROM t WHERE {where} ORDER BY _source, _source_position, _payload"
+        yield from rows.select(contract.quarantine, sql, delta.version())
 
-    if rule is not None:
-        refused = refused.where(F.array_contains("_reasons", rule))
-    if days is not None:
-        known = [F.lit(d) for d in days if d is not None]
-        refused = refused.where((F.col("_source_date").isin(*known) if known else F.lit(False)) | (F.col("_source_date").isNull() & F.lit(None in days)))
-    return refused.orderBy(F.col("_source_date").desc_nulls_last(), "_source", "_source_position", "_payload")
+
+def number(contract: Contract, rule: str | None, days: frozenset[Day] | None) -> int:
+    """How many they are."""
+    per_day = rows.select(contract.quarantine, f"SELECT _source_date AS day, count(*) AS records FROM t WHERE {_broke(rule)} GROUP BY _source_date")
+    return sum(row["records"] for row in per_day if days is None or row["day"] in days)
 
 
-def plain(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of Spark's
+def _broke(rule: str | None) -> str:
+    return "true" if rule is None else f"array_has(_reasons, {rows.text(rule)})"
+
+
+def plain(record: dict[str, Any]) -> dict[str, Any]:
     """A record for JSON, without the columns that say nothing of it."""
-    return {name: _plain(value) for name, value in row.asDict().items() if value is not None or name not in WAITING}
+    shown = (*SHOWN, *(name for name in WAITING if record.get(name) is not None))
+    return {name: _plain(record[name]) for name in shown}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    if value is None or isinstance(value, str | int | list | dict):
-        return value
-    text = value.isoformat()
-    return f"{text}Z" if "T" in text else text
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a record holds
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def show_record(contract: Contract, record: dict[str, Any]) -> None:
@@ -143,23 +149,25 @@ def show_record(contract: Contract, record: dict[str, Any]) -> None:
     out.print(f"  {escape(record['_payload'])}" if record["_payload"] is not None else "  [dim](the content of a dropped record is not kept)[/dim]")
 
 
-def export(found: DataFrame, file: Path) -> int:
+def export(records: Iterable[dict[str, Any]], header: Sequence[str], file: Path) -> int:
     """Write the records to a file as they come, as CSV or JSON lines by its name; returns how many. The file is whole, or not there."""
-    from lakehouse.cli.values import object_of, to_text
-
-    fields = found.schema.fields
     with _whole(file) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         if file.suffix == ".csv":
-            writer.writerow([f.name for f in fields])
+            writer.writerow(header)
         count = 0
-        for row in found.toLocalIterator():
+        for record in records:
+            values = {name: _plain(value) for name, value in record.items()}
             if file.suffix == ".csv":
-                writer.writerow([to_text(v, f.dataType) for v, f in zip(row, fields, strict=True)])
+                writer.writerow(_json(v) if isinstance(v, list | dict) else v for v in values.values())
             else:
-                stream.write(object_of(row, fields) + "\n")
+                stream.write(_json(values) + "\n")
             count += 1
     return count
+
+
+def _json(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, ensure_ascii=False)
 
 
 @contextmanager
