@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,12 +110,13 @@ def ensure_s3_jars(progress: Progress | None = None) -> list[Path]:
     return ensure_jars(progress, s3_folder(), S3_LOCK)
 
 
-def _fetch_all(jars: Iterable[Jar], folder: Path, progress: Progress) -> None:
+def _fetch_all(jars: Sequence[Jar], folder: Path, progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch, ThreadPoolExecutor(max_workers=8) as pool:
-        for jar, _ in [(jar, pool.submit(_fetch, jar, folder, Path(scratch))) for jar in jars]:
-            _.result()
-            progress(f"{jar.coordinate}: fetched and verified")
+        for number, fetched in enumerate([pool.submit(_fetch, jar, folder, Path(scratch)) for jar in jars], start=1):
+            fetched.result()
+            if number % 10 == 0 or number == len(jars):
+                progress(f"{number} of {len(jars)} jars fetched and verified")
 
 
 def _fetch(jar: Jar, folder: Path, scratch: Path) -> None:
@@ -157,7 +158,7 @@ def _reason(error: BaseException) -> str:
 
 
 def main(sets: list[str]) -> int:
-    """Fetch and verify for set-up, one line per jar, with those for object stores if `s3` is among the sets; errors as one message and exit code 1."""
+    """Fetch and verify for set-up, a line for each ten jars, with those for object stores if `s3` is among the sets; errors as one message and exit code 1."""
     try:
         paths = ensure_jars(progress=lambda line: _say(f"  {line}"))
         if "s3" in sets:
