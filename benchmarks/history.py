@@ -1,8 +1,9 @@
 """`python -m benchmarks.history`: a million changes on histories of a million and of ten million rows, and what a change costs on each.
 
-The feed's records are written by the engine, taken into Bronze, and built into Silver (SCD 2): that is not measured. Measured are increments: Bronze's
-new changes to Silver and quarantine, with the audit that reads them back, and the blocking check of the versions. Prints the rows of README.md's table.
-`--prepare` only builds the histories, which take a while and need no quiet machine; the next call measures on them.
+The feed's records are written by the engine, taken into Bronze, and built into Silver (SCD 2), an hour of the history in each increment as a feed brings
+them: that is not measured. Measured are the increments after them: Bronze's new changes to Silver and quarantine, with the audit that reads them back, and
+the blocking check of the versions. First all in order; then one in a hundred late by one version; then one in a hundred anywhere in the history.
+Prints the rows of README.md's table. `--prepare` only builds the histories, which take a while and need no quiet machine; the next call measures on them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _RECORD = f"to_json(named_struct('id', concat('k', {{key}}), 'op', 'u', 'at', {_
 
 
 def write(landing: Path, day: str, count: int, key: str, at: str) -> None:
-    """Write `count` changes as JSON lines into the folder of a day."""
+    """Write `count` changes as JSON lines into the folder of a day, or one below it."""
     from lakehouse.engine.session import connect
 
     spark = connect()
@@ -54,7 +55,7 @@ def increment() -> dict[str, float]:
 
 
 def measure(options: argparse.Namespace, rows: int) -> None:
-    """Print the table's lines of one size of history: changes in order, then with one in a hundred late."""
+    """Print the table's lines of one size of history."""
     work, keys, changes, heap = options.work, options.keys, options.changes, options.heap
     home = work / f"lake-{rows}"
     contracts = work / "contracts" / "bench"
@@ -66,20 +67,25 @@ def measure(options: argparse.Namespace, rows: int) -> None:
     from lakehouse.settings import settings
 
     settings.cache_clear()
-    hour = f"timestamp'2026-01-01' + make_interval(0, 0, 0, 0, cast(id / {keys} as int))"
     command = [PYTHON, "-m", "benchmarks.history", "--increment"]
-    built = home / "history-is-built"
-    if not built.exists():
-        write(landing, "2026-01-01", rows, f"id % {keys}", hour)
-        run(command, {}, home)
-        built.touch()
+    versions = rows // keys
+    for hour in range(versions):
+        built = home / f"hour-{hour}-is-built"
+        if not built.exists():
+            write(landing, f"2026-01-01/{hour:02}", keys, "id", f"timestamp'2026-01-01 {hour:02}:00:00'")
+            run(command, {}, home)
+            built.touch()
     if options.prepare:
         stop_engine()
         return
-    spread = f"(id * 7919) % {keys}"
-    late = "if(id % 100 = 0, timestamp'2026-01-01 00:30:00', timestamp'2026-01-03')"
-    for day, what, at in (("02", "in order", "timestamp'2026-01-02'"), ("03", "one in a hundred late", late)):
-        write(landing, f"2026-01-{day}", changes, spread, at)
+    anywhere = f"timestamp'2026-01-01 00:30:00' + make_interval(0, 0, 0, 0, cast(id / 100 as int) % {versions})"
+    one_in_a_hundred = "if(id % 100 = 0, {late}, timestamp'{now}')"
+    for day, what, at in (
+        ("02", "in order", "timestamp'2026-01-02'"),
+        ("03", "one in a hundred late by one", one_in_a_hundred.format(late="timestamp'2026-01-01 23:00:00'", now="2026-01-03")),
+        ("04", "one in a hundred anywhere", one_in_a_hundred.format(late=anywhere, now="2026-01-04")),
+    ):
+        write(landing, f"2026-01-{day}", changes, f"(id * 7919) % {keys}", at)
         done = run(command, {}, home)
         r = done.result
         per_change = 1e6 * (r["silver_s"] + r["check_s"]) / changes

@@ -123,6 +123,11 @@ _ANSWERS = (
     ),
     _Said(("StorageFull", "InsufficientStorage", "Insufficient Storage", "QuotaExceeded"), "it is full", "Make room there; then run the same command again."),
     _Said(
+        ("SSL validation failed", "CERTIFICATE_VERIFY_FAILED", "invalid peer certificate", "PKIX path building failed", "unable to find valid certification path"),
+        "its certificate is of no authority that is trusted here",
+        "Name that authority's to each client (docs/deploy.md, \"A certificate of one's own authority\"); then: lakehouse engine stop",
+    ),
+    _Said(
         ("EndpointConnection", "Could not connect", "error sending request", "Connect timeout", "ConnectTimeout", "ReadTimeout", "Connection refused")
         + ("timed out", "dns error", "error trying to connect", "client error (Connect)"),
         "nobody answers",

@@ -67,6 +67,9 @@ def test_only_a_lake_that_names_an_object_store_needs_its_jars_and_all_share_one
         (PermissionError("Access Denied"), "may not do this"),
         (OSError("Generic S3 error: Server returned non-2xx status code: 503 Service Unavailable"), "too busy"),
         (OSError("Generic S3 error: error sending request: client error (Connect)"), "nobody answers"),
+        (OSError("Generic S3 error: error sending request: client error (Connect): invalid peer certificate: UnknownIssuer"), "authority"),
+        (OSError("SSL validation failed for https://s3/lake: [SSL: CERTIFICATE_VERIFY_FAILED] unable to get local issuer certificate"), "authority"),
+        (OSError("(certificate_unknown) PKIX path building failed: unable to find valid certification path to requested target"), "authority"),
     ],
 )
 def test_an_answer_is_told_with_its_meaning(error: OSError, means: str) -> None:
