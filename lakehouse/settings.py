@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     thrift_port: int = Field(default=10000, ge=1, le=65535, description="Thrift/JDBC port of a remote engine.")
     engine_heap: str = Field(default="", pattern=r"^(\d+[mg])?$", description="Heap of the embedded engine, such as `4g`. Default: from the machine's memory.")
     engine_java_options: str = Field(
-        default="", description="Further flags of the engine's Java and of its executors', such as `-Djavax.net.ssl.trustStore=/etc/ssl/ours.p12`. No secrets."
+        default="", description="Further flags of the engine's Java and of its executors', such as `-Djavax.net.ssl.trustStore=/etc/ssl/ours.jks`. No secrets."
     )
     engine_host: Literal["127.0.0.1", "0.0.0.0"] = Field(
         default="127.0.0.1", description="Where the engine's doors open. They ask nobody who he is: elsewhere than here only inside a closed network."

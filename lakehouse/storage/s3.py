@@ -113,7 +113,10 @@ _ANSWERS = (
             "ServiceUnavailable",
             "Service Unavailable",
             "reduce your request rate",
-            "InternalError",
+            # By itself the word is in the trace of any of Spark's errors (`withInternalError`).
+            "(InternalError)",
+            ":InternalError",
+            ">InternalError<",
             "Internal Server Error",
             "Bad Gateway",
             "Gateway Time",
@@ -123,7 +126,7 @@ _ANSWERS = (
     ),
     _Said(("StorageFull", "InsufficientStorage", "Insufficient Storage", "QuotaExceeded"), "it is full", "Make room there; then run the same command again."),
     _Said(
-        ("SSL validation failed", "CERTIFICATE_VERIFY_FAILED", "invalid peer certificate", "PKIX path building failed", "unable to find valid certification path"),
+        ("SSL validation failed", "CERTIFICATE_VERIFY_FAILED", "invalid peer certificate", "PKIX path building failed", "trustAnchors parameter"),
         "its certificate is of no authority that is trusted here",
         "Name that authority's to each client (docs/deploy.md, \"A certificate of one's own authority\"); then: lakehouse engine stop",
     ),

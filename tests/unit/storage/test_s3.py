@@ -69,7 +69,12 @@ def test_only_a_lake_that_names_an_object_store_needs_its_jars_and_all_share_one
         (OSError("Generic S3 error: error sending request: client error (Connect)"), "nobody answers"),
         (OSError("Generic S3 error: error sending request: client error (Connect): invalid peer certificate: UnknownIssuer"), "authority"),
         (OSError("SSL validation failed for https://s3/lake: [SSL: CERTIFICATE_VERIFY_FAILED] unable to get local issuer certificate"), "authority"),
-        (OSError("(certificate_unknown) PKIX path building failed: unable to find valid certification path to requested target"), "authority"),
+        (
+            OSError("s3a: (certificate_unknown) PKIX path building failed\n\tat org.apache.spark.sql.execution.QueryExecution$.withInternalError(Q.scala:872)"),
+            "authority",
+        ),
+        (OSError("s3a: (internal_error) InvalidAlgorithmParameterException: the trustAnchors parameter must be non-empty"), "authority"),
+        (OSError("An error occurred (InternalError) when calling the PutObject operation"), "too busy"),
     ],
 )
 def test_an_answer_is_told_with_its_meaning(error: OSError, means: str) -> None:
