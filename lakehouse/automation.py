@@ -19,7 +19,7 @@ from lakehouse.services import FOLLOWER, background
 from lakehouse.settings import settings
 
 TABLES = "lakehouse/tables"  # run tag: the tables an incremental run is for
-RETRY_MINUTES = 10  # a run key holds this long: what a failed run left undone is asked for again after it
+RETRY_MINUTES = 3  # a run key holds this long: what a failed run left undone is asked for again after it
 SENSOR_SECONDS = 10
 STREAM_SECONDS = 3
 FOLLOWED = "new_records"  # the sensor that rests while a process follows the streams

@@ -17,7 +17,7 @@ from lakehouse.pending import Trouble, due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
 _TIDY = 300  # passes, about an hour of a stream, after which Dagster is made to forget old ones: some seconds
-_PATIENCE = 30.0  # seconds until what failed is tried again; meanwhile whatever else comes is taken in
+_PATIENCE = 30.0  # seconds at most until what a pass could not change is tried again; meanwhile whatever else comes is taken in
 
 
 def keep_up(lake: Lake, idle: float) -> None:
@@ -25,23 +25,24 @@ def keep_up(lake: Lake, idle: float) -> None:
     from lakehouse.cli.runner import session
     from lakehouse.run_history import forget_runs
 
-    quiet_since, again, passes, failed, problems = time.monotonic(), 0.0, 0, "", tuple[Trouble, ...]()
+    quiet_since, again, passes, tries, last, failed, problems = time.monotonic(), 0.0, 0, 0, "", False, tuple[Trouble, ...]()
     with session("sync.log", Clock()) as ready:
         while time.monotonic() - quiet_since < idle:
             began, work = Clock(), due(lake.contracts.values(), lake.marts)
             if work.problems != problems:
                 problems = work.problems
                 show_problems(problems)
-            if work.nothing or (work.fingerprint == failed and time.monotonic() < again):
+            if work.nothing or (work.fingerprint == last and time.monotonic() < again):
                 time.sleep(_POLL)
                 continue
             outcome = run_pass(ready, lake, work)
-            passes, failed, again = passes + 1, "" if outcome.success else work.fingerprint, time.monotonic() + _PATIENCE
+            passes, tries, failed = passes + 1, tries + 1 if work.fingerprint == last else 1, not outcome.success
+            last, again = work.fingerprint, time.monotonic() + min(2.0**tries, _PATIENCE)
             records = sum(int(of.get("records_in", 0)) for of in outcome.reported.values())
             err.print(f"{datetime.now(UTC):%H:%M:%S}  {records:,} records through Silver, {plural(len(work.models), 'mart')}, {seconds(began())}", markup=False)
             if passes % _TIDY == 0:
                 forget_runs(ready.instance)
-            if outcome.success:
+            if tries == 1:  # else the same as before has been tried again: nothing has come
                 quiet_since = time.monotonic()
     out.print(f"Nothing has come for {idle:g} s. {plural(passes, 'pass', 'passes')} made.")
     if failed or problems:

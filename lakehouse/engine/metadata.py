@@ -165,7 +165,8 @@ def state(table: Table) -> TableState | None:
 def state_of(table: Table, delta: DeltaTable) -> TableState:
     """The same of a table that is open."""
     said, commits = delta.metadata(), _Commits(delta)
-    properties = {k: v for k, v in said.configuration.items() if v is not None}
+    # Sorted: delta-rs gives them in another order each time, and what a look has seen is told apart by its text.
+    properties = {k: v for k, v in sorted(said.configuration.items()) if v is not None}
     own = (_newest_note(delta.version(), commits), _newest_data(delta.version(), commits), properties, said.description or "")
     return TableState(table, str(said.id), delta.version(), delta.transaction_version(APP) or 0, *own)
 

@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from lakehouse.cli import output, status, sync
+from lakehouse.cli import following, output, runner, status, sync
 from lakehouse.cli.lake import Lake, known_table
 from lakehouse.cli.runner import CheckFailed, Outcome
 from lakehouse.cli.steps import Steps
@@ -133,3 +136,17 @@ def test_what_others_print_goes_to_the_log_and_ours_to_the_terminal(tmp_path: Pa
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (3_400_000_000, "3.4 GB")])
 def test_sizes_are_short(count: int, text: str) -> None:
     assert output.size(count) == text
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_follower_neither_spins_over_what_no_pass_changes_nor_stays_for_it(lake: Lake, monkeypatch: pytest.MonkeyPatch, success: bool) -> None:
+    folder = Path(settings().landing) / lake.contracts["product"].source.path / f"dt={date.today()}"
+    folder.mkdir()
+    (folder / "products.jsonl").write_text("unreadable")
+    passes: list[str] = []
+    monkeypatch.setattr(runner, "session", lambda *_: nullcontext(SimpleNamespace(instance=None)))
+    monkeypatch.setattr(following, "run_pass", lambda _, __, work: passes.append(work.fingerprint) or SimpleNamespace(success=success, reported={}))
+    with nullcontext() if success else pytest.raises(typer.Exit):
+        following.keep_up(lake, 3.0)
+    assert 1 < len(passes) < 4  # at once, and after two seconds
+    assert len(set(passes)) == 1

@@ -48,6 +48,12 @@ def test_upkeep_hides_neither_the_note_nor_the_newest_rows(upkeep: int) -> None:
     assert (state().version, state().note, state().data) == (1 + upkeep, second, 1)
 
 
+def test_the_same_table_has_the_same_state_however_often_it_is_opened() -> None:
+    write(Note("first", "1.0.0", -1, {f"bronze.t{n}": ("id", n) for n in range(5)}))
+    DeltaTable(T.location(settings().warehouse)).alter.set_table_properties({f"lakehouse.{n}": n for n in "abcdef"}, raise_if_not_exists=False)
+    assert len({str(state()) for _ in range(20)}) == 1
+
+
 def test_rows_that_somebody_else_wrote_leave_no_note_to_trust() -> None:
     write(Note("first", "1.0.0", -1))
     write(None)
