@@ -14,7 +14,7 @@ from lakehouse.bronze.ingest import pending
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
 from lakehouse.errors import LakehouseError
-from lakehouse.gold.progress import behind, missing_sources
+from lakehouse.gold.progress import Taken, behind, missing_sources, seen, taken
 from lakehouse.gold.project import Model
 from lakehouse.silver.report import current
 
@@ -51,7 +51,7 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
     """Look at sources and tables, without Spark. `full` and `force` as in `sources.protocol.Source.look`."""
     tables: list[str] = []
     problems: list[Trouble] = []
-    seen: list[object] = []
+    looked: list[object] = []
     days: set[date] = set()
     for contract in contracts:
         try:
@@ -63,10 +63,16 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
             tables.append(contract.name)
             days |= {day for day in look.days if day is not None}
             awaited = [str(metadata.state(parent.silver)) for _, parent in contract.waiting_columns]
-            seen.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden, *awaited))
-    models = [m for m in marts if m.materialized != "view" and (m.sources & set(tables) or behind(m)) and _ready(m, tables)]
-    seen += [(m.name, str(metadata.state(m.table))) for m in models]
-    return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(seen).encode()).hexdigest()[:16], tuple(problems))
+            looked.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden, *awaited))
+    models: list[Model] = []
+    planned: dict[str, Taken] = {}
+    for model in (m for m in marts if m.materialized != "view" and _ready(m, tables)):
+        sources = seen(model, planned)
+        if model.sources & set(tables) or (sources is not None and behind(model, sources)):
+            models.append(model)
+            planned |= {model.name: taken(sources)} if sources is not None else {}
+    looked += [(m.name, str(metadata.state(m.table))) for m in models]
+    return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(looked).encode()).hexdigest()[:16], tuple(problems))
 
 
 def _ready(model: Model, tables: list[str]) -> bool:

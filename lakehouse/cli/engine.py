@@ -123,6 +123,8 @@ def serve(
 
     def follow(log: Path) -> None:
         nonlocal read
+        if log.stat().st_size < read:  # what is supervised beside it has put its beginning aside
+            read = 0
         with log.open(encoding="utf-8", errors="replace") as text:
             text.seek(read)
             console.out(text.read(), end="", highlight=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import socket
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 
 from lakehouse.cli import supervisor
 from lakehouse.cli.instance import environment, prepare
@@ -190,7 +192,8 @@ def _stamp(chosen: Settings) -> str:
     """Changes when the definitions must be loaded again: contracts, dbt project, the platform's own code, the settings."""
     folders = [(chosen.contracts, "*.y*ml"), (chosen.dbt_project / "models", "*"), (chosen.dbt_project / "macros", "*"), (PROJECT / "lakehouse", "*.py")]
     files = sorted((str(f), f.stat().st_mtime_ns) for folder, pattern in folders if folder.is_dir() for f in folder.rglob(pattern) if f.is_file())
-    return hashlib.sha256(repr((files, chosen.model_dump())).encode()).hexdigest()[:16]
+    told = json.dumps((files, chosen.model_dump()), default=lambda v: v.get_secret_value() if isinstance(v, SecretStr) else str(v))  # else it is stars
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 @contextmanager

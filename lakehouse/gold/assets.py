@@ -4,7 +4,7 @@ Not here: what is stale (`gold.progress`), SQL (the dbt project).
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,7 +19,7 @@ from lakehouse.engine.metadata import open_table, rows_by_partition
 from lakehouse.errors import SetupError
 from lakehouse.gold import dbt
 from lakehouse.gold.columns import gold_columns
-from lakehouse.gold.progress import Stale, Taken, missing_sources, notes, stale, taken_now
+from lakehouse.gold.progress import Stale, Taken, all_stale, notes, taken_now
 from lakehouse.gold.project import Model, manifest_path, models, served
 from lakehouse.lineage import Lineage
 from lakehouse.resources import SparkEngine
@@ -100,9 +100,9 @@ def _assets(name: str, group: list[Model], manifest: Any, translator: Translator
         if days is not None:  # says nothing of the other days, so takes in nothing
             yield from _run(step, chosen, dict.fromkeys((m.name for m in marts), frozenset(days)), {})
         elif name == WHOLE and rebuilds_everything(context):
-            yield from _run(step, chosen, None, {m.name: taken_now(m) for m in marts})
+            yield from _run(step, chosen, None, taken_now(marts))
         else:
-            yield from _follow(step, [stale(m, contracts, lambda: spark.spark_session) for m in marts if not missing_sources(m)])
+            yield from _follow(step, all_stale(marts, contracts, lambda: spark.spark_session))
 
     return build
 
@@ -122,14 +122,25 @@ def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
     for one in due:
         step.context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
     taken = {s.model.name: s.taken for s in due}
-    everything = [s.model for s in due if s.dates is None]
-    dates = {s.model.name: s.dates for s in due if s.dates is not None}
     # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
     views = [] if any(m.by_day for m in step.chosen) else [m for m in step.chosen if m.materialized == "view"]
-    if everything or views:
-        yield from _run(step, [*everything, *views], None, taken)
-    if dates:
-        yield from _run(step, [s.model for s in due if s.model.name in dates], dates, taken)
+    for turn, together in enumerate(_turns(due)):
+        if turn % 2:
+            yield from _run(step, [s.model for s in together], {s.model.name: s.dates for s in together if s.dates is not None}, taken)
+        elif together or (views and not turn):
+            yield from _run(step, [*(s.model for s in together), *(views if not turn else [])], None, taken)
+
+
+def _turns(due: Sequence[Stale]) -> list[list[Stale]]:
+    """The dbt runs, in turn of everything and of some dates, no mart before those that it reads."""
+    turns: list[list[Stale]] = [[]]
+    turn: dict[str, int] = {}
+    for one in due:
+        earliest = max((turn[p.name] for p in one.model.parents if p.name in turn), default=0)
+        turn[one.model.name] = earliest + (earliest % 2 != (one.dates is not None))
+        turns += [[] for _ in range(turn[one.model.name] - len(turns) + 1)]
+        turns[turn[one.model.name]].append(one)
+    return turns
 
 
 def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, Taken]) -> Iterator[Any]:

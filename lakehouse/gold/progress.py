@@ -51,10 +51,10 @@ class Stale:
         return replace(self, dates=dates, why="Silver was written anew and tells the same: the newest date is built, to note that")
 
 
-def behind(model: Model) -> bool:
-    """Whether any Silver table of the model has changed since; from the logs, without Spark."""
+def behind(model: Model, sources: Mapping[str, TableState] | None = None) -> bool:
+    """Whether any Silver table of the model has changed since; from the logs, without Spark. `sources`: as `seen` has them, else as they are now."""
     mart = metadata.state(model.table)
-    return mart is None or any(_moved(mart, source) for source in _sources(model).values())
+    return mart is None or any(_moved(mart, source) for source in (_sources(model) if sources is None else sources).values())
 
 
 def _moved(mart: TableState, source: TableState) -> bool:
@@ -84,37 +84,73 @@ def missing_sources(model: Model) -> list[str]:
     return sorted(model.sources - set(_sources(model)))
 
 
-def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], SparkSession]) -> Stale:
-    """Hold a mart's progress against its Silver tables. `spark` is only asked for when an entity table has moved."""
-    mart, sources = metadata.state(model.table), _sources(model)
-    taken = _taken(sources.values())
+def seen(model: Model, planned: Mapping[str, Taken]) -> dict[str, TableState] | None:
+    """The model's Silver tables as far as it can see them: what it reads through another mart, it sees as that mart has taken it in.
+
+    `planned`: what marts of this run will have taken in when it is the model's turn. None: a mart that it reads is not there, or has yet to say what it holds.
+    """
+    found = _sources(model)
+    for parent in model.parents:
+        mart, will = metadata.state(parent.table), planned.get(parent.name)
+        for name in parent.sources & set(found):
+            source = found[name]
+            held = mart.consumed(source) if mart is not None else None
+            if will is not None:
+                own, version = will.get(str(source.table), ("", -1))
+                held = version if own == source.id else None
+            if held is None:
+                return None
+            found[name] = replace(source, version=min(held, source.version), data=min(held, source.data))
+    return found
+
+
+def all_stale(models: Iterable[Model], contracts: Mapping[str, Contract], spark: Callable[[], SparkSession]) -> list[Stale]:
+    """What each of the marts that a run may build needs, upstream first; without those that a mart below them holds up."""
+    found: list[Stale] = []
+    planned: dict[str, Taken] = {}
+    for model in models:
+        sources = None if missing_sources(model) else seen(model, planned)
+        if sources is not None:
+            found.append(stale(model, contracts, spark, sources))
+            planned |= {model.name: found[-1].taken} if found[-1].moved else {}
+    return found
+
+
+def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], SparkSession], sources: Mapping[str, TableState] | None = None) -> Stale:
+    """Hold a mart's progress against its Silver tables. `spark` is only asked for when an entity table has moved. `sources` as for `behind`."""
+    mart, sources = metadata.state(model.table), _sources(model) if sources is None else sources
+    now = taken(sources)
     if mart is None:
-        return Stale(model, None, taken, "it does not exist yet")
+        return Stale(model, None, now, "it does not exist yet")
     dates: set[date] = set()
     for name, source in sources.items():
         after = mart.consumed(source)
         if mart.holds(source) or not (model.by_day or _moved(mart, source)):
             continue
         if after is None:
-            return Stale(model, None, taken, f"nothing of {source.table} is recorded as consumed")
+            return Stale(model, None, now, f"nothing of {source.table} is recorded as consumed")
         if not model.by_day:
-            return Stale(model, None, taken, f"{source.table} has changed")
-        touched = _touched(model, contracts[name], source, after, spark)
+            return Stale(model, None, now, f"{source.table} has changed")
+        touched = _touched(model, contracts, name, source, after, spark)
         if touched is None:
-            return Stale(model, None, taken, f"{source.table} has changed as a whole")
+            return Stale(model, None, now, f"{source.table} has changed as a whole")
         dates |= touched
     why = "Silver has changed on these dates, or on days that they read"
     moved = bool(dates) or any(_moved(mart, source) for source in sources.values())
-    return Stale(model, model.reach.concerned(dates), taken, why, moved)
+    return Stale(model, model.reach.concerned(dates), now, why, moved)
 
 
-def _touched(model: Model, contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
+def _touched(  # noqa: PLR0913 - a step of the above, told what that knows
+    model: Model, contracts: Mapping[str, Contract], name: str, source: TableState, after: int, spark: Callable[[], SparkSession]
+) -> set[date] | None:
     """The event dates that changed in a Silver table; None when all may have."""
+    contract = contracts[name]
     if contract.event_date is not None:
         found = metadata.changes(contract.silver, after, source.version, contract.event_date)
         return None if found is None else {d for d in found.days if d is not None}
     if contract.scd == 2:
-        return _since(model, contract, source, after, spark)
+        since = _since(contract, source, after, spark)
+        return None if since is None else {d for d in _days(model, contracts) if d >= since}
     # An entity has no dates: a row that differs concerns every day, but a new snapshot that says the same concerns none.
     columns = ", ".join(f"`{c.name}`" for c in contract.columns)
     then, now = (f"SELECT {columns} FROM {contract.silver.sql} VERSION AS OF {v}" for v in (after, source.version))
@@ -125,38 +161,47 @@ def _touched(model: Model, contract: Contract, source: TableState, after: int, s
     return set() if same else None
 
 
-def _since(model: Model, contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> set[date] | None:
-    """The mart's dates from the first moment on at which the history tells something else than it did."""
+def _since(contract: Contract, source: TableState, after: int, spark: Callable[[], SparkSession]) -> date | None:
+    """The date of the first moment on at which the history tells something else than it did, or the last of all where it tells the same; None: unknown."""
     columns = ", ".join(f"`{c}`" for c in (*(c.name for c in contract.columns), "is_deleted", "valid_from"))
     then, now = (f"SELECT {columns}, valid_to FROM {contract.silver.sql} VERSION AS OF {v}" for v in (after, source.version))
     differing = f"(({now}) EXCEPT ({then})) UNION ALL (({then}) EXCEPT ({now}))"
     # A version that only ends elsewhere stands in it twice, and was the same until the earlier of both ends.
     each = f"SELECT if(count(*) = 2, min(valid_to), any_value(valid_from)) AS since FROM ({differing}) GROUP BY {columns}"
-    mart = metadata.open_table(model.table)
     try:
-        since = spark().sql(f"SELECT min(cast(since AS date)) FROM ({each})").collect()[0][0]
+        found: date | None = spark().sql(f"SELECT min(cast(since AS date)) FROM ({each})").collect()[0][0]
     except PySparkException:  # the old version has been vacuumed: then nobody can tell
         return None
-    dates = metadata.rows_by_partition(mart, model.partition) if mart is not None else {}
-    return {d for d in dates if d is not None and since is not None and d >= since}
+    return date.max if found is None else found
 
 
-def notes(models: Iterable[Model], run: str, taken: Mapping[str, Taken]) -> dict[str, str]:
-    """The note that each mart's commit will carry; its contract is the model's code. `taken`: by model what its commit takes in of Silver; one of which
+def _days(model: Model, contracts: Mapping[str, Contract]) -> set[date]:
+    """The days that a mart may have rows of: those it has, and those of its Silver tables by day, whose rows may have met nothing in a history so far."""
+    by_day = [(contracts[name].silver, contracts[name].event_date) for name in model.sources if contracts[name].event_date]
+    tables = [(metadata.open_table(table), column) for table, column in ((model.table, model.partition), *by_day)]
+    return {d for table, column in tables if table is not None for d in metadata.rows_by_partition(table, column) if d is not None}
+
+
+def notes(models: Iterable[Model], run: str, takes: Mapping[str, Taken]) -> dict[str, str]:
+    """The note that each mart's commit will carry; its contract is the model's code. `takes`: by model what its commit takes in of Silver; one of which
     it says nothing copies what was known.
     """
     result = {}
     for model in models:
-        mart, consumed = metadata.state(model.table), dict(taken.get(model.name, {}))
+        mart, consumed = metadata.state(model.table), dict(takes.get(model.name, {}))
         note: Note = metadata.advanced(mart.note if mart else None, f"{run}/{uuid.uuid4().hex[:8]}", model.code, mart.version if mart else -1, consumed)
         result[model.name] = note.to_json()
     return result
 
 
-def taken_now(model: Model) -> Taken:
-    """The Silver versions of this moment: what a commit holds that is wholly made from now on."""
-    return _taken(_sources(model).values())
+def taken_now(models: Iterable[Model]) -> dict[str, Taken]:
+    """By mart the Silver versions that it sees at this moment: what a commit holds that is wholly made from now on. Upstream first."""
+    now: dict[str, Taken] = {}
+    for model in models:
+        now[model.name] = taken(seen(model, now) or {})
+    return now
 
 
-def _taken(sources: Iterable[TableState]) -> Taken:
-    return {str(s.table): (s.id, s.version) for s in sources}
+def taken(sources: Mapping[str, TableState]) -> Taken:
+    """What a commit made from these may say that it holds."""
+    return {str(s.table): (s.id, s.version) for s in sources.values()}

@@ -18,6 +18,8 @@ from lakehouse.gold import dbt
 from lakehouse.settings import settings
 from lakehouse.tables import Table
 
+_IN_PLACE = ("view", "ephemeral")  # what reads these reads what they are made of
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -43,6 +45,7 @@ class Model:
     """A dbt model that becomes a table or view. `code` changes with its SQL, and with that of the views below it.
 
     `domains`: the domain of each of its Silver tables, as the dbt sources file says (another lake's table of that name is another table).
+    `parents`: the tables of Gold that it reads, itself or through views.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Model:
     reach: Reach
     code: str
     domains: frozenset[tuple[str, str]] = frozenset()
+    parents: tuple[Model, ...] = ()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -105,26 +109,22 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     nodes = {i: n for i, n in found["nodes"].items() if n["resource_type"] == "model"}
     sources = {i: n["name"] for i, n in found["sources"].items()}
     domains = {n["name"]: n["config"].get("meta", {}).get("domain") for n in found["sources"].values()}
-    resolved: dict[str, Reach] = {}
+    made: dict[str, Model] = {}
 
-    def reach(unique_id: str) -> Reach:
-        if unique_id not in resolved:
-            parents = nodes[unique_id]["depends_on"]["nodes"]
-            days = nodes[unique_id]["config"].get("meta", {}).get("reads_days", {})
-            own = Reach(frozenset(sources[p] for p in parents if p in sources), **days)
-            resolved[unique_id] = own.beyond(reach(p) for p in parents if p in nodes)
-        return resolved[unique_id]
-
-    def code(unique_id: str) -> str:
-        own = nodes[unique_id]
-        below = sorted(code(p) for p in own["depends_on"]["nodes"] if p in nodes and nodes[p]["config"]["materialized"] in ("view", "ephemeral"))
-        return hashlib.sha256(repr((own["checksum"]["checksum"], below)).encode()).hexdigest()[:12]
+    def make(unique_id: str) -> Model:
+        if unique_id not in made:
+            n, below = nodes[unique_id], [make(p) for p in nodes[unique_id]["depends_on"]["nodes"] if p in nodes]
+            own = Reach(frozenset(sources[p] for p in n["depends_on"]["nodes"] if p in sources), **n["config"].get("meta", {}).get("reads_days", {}))
+            reach, in_place = own.beyond(m.reach for m in below), [m for m in below if m.materialized in _IN_PLACE]
+            code = hashlib.sha256(repr((n["checksum"]["checksum"], sorted(m.code for m in in_place))).encode()).hexdigest()[:12]
+            homes = frozenset((s, domains[s]) for s in reach.sources if domains[s])
+            parents = {p.name: p for m in below for p in (m.parents if m in in_place else (m,))}
+            made[unique_id] = Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), reach, code, homes, tuple(parents.values()))
+        return made[unique_id]
 
     for unique_id in nodes:
-        reach(unique_id)
-    kept = [(i, nodes[i]) for i in resolved if nodes[i]["config"]["materialized"] != "ephemeral"]
-    homes = {i: frozenset((s, domains[s]) for s in resolved[i].sources if domains[s]) for i, _ in kept}
-    return tuple(Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), resolved[i], code(i), homes[i]) for i, n in kept)
+        make(unique_id)
+    return tuple(m for m in made.values() if m.materialized != "ephemeral")
 
 
 def _partition(node: dict[str, dict[str, object]]) -> str | None:

@@ -22,7 +22,7 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from lakehouse.cli import instance, services, supervisor
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.services import background
-from lakehouse.settings import settings
+from lakehouse.settings import Settings, settings
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 
@@ -196,3 +196,12 @@ def test_a_backfill_starts_beside_syncs_a_follower_and_sensors_that_never_rest(h
             dagster.create_run_for_job(job, status=dg.DagsterRunStatus.QUEUED, tags=tags, remote_job_origin=origin)
         started = QueuedRunCoordinatorDaemon(interval_seconds=1)._get_runs_to_dequeue(dagster, dagster.get_concurrency_config(), None)
         assert [run.tags.get("dagster/backfill") for run in started] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["alert_smtp", "schema_registries"])
+def test_services_are_loaded_again_with_another_password(home: Path, name: str) -> None:
+    def stamp(password: str) -> str:
+        url = f"smtp://user:{password}@host:25" if name == "alert_smtp" else {"registry": f"https://user:{password}@host"}
+        return services._stamp(Settings(home=home, **{name: url}))  # type: ignore[arg-type]
+
+    assert stamp("one") == stamp("one") != stamp("two")

@@ -16,8 +16,9 @@ from deltalake import CommitProperties, write_deltalake
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.engine.metadata import Note
 from lakehouse.gold import assets
-from lakehouse.gold.progress import Stale, behind, notes, stale
+from lakehouse.gold.progress import Stale, Taken, all_stale, behind, notes, seen, stale
 from lakehouse.gold.project import Model, Reach
+from lakehouse.pending import due
 from lakehouse.settings import PROJECT, settings
 from lakehouse.tables import Table
 
@@ -86,3 +87,59 @@ def test_a_run_builds_of_each_mart_its_own_days_and_notes_the_versions_of_the_lo
     everything, some = runs
     assert everything == (["visitors"], None, {"visitors": looked["visitors"]})
     assert some == (["sessions", "clicks"], {n: dates[n] for n in ("sessions", "clicks")}, {n: looked[n] for n in ("sessions", "clicks")})
+
+
+LOWER, OTHER = MART, Table("silver", "sensor_reading")
+UPPER = Model("both", "gold", "incremental", "date_day", Reach(frozenset({"web_click", "sensor_reading"})), "code", parents=(LOWER,))
+BOTH = {name: load_contracts(PROJECT / "contracts")[name] for name in ("web_click", "sensor_reading")}
+
+
+def built(*models: Model) -> dict[str, frozenset[date] | None]:
+    """One run of these marts, whatever they need; by mart what they needed."""
+    found = [s.noting() for s in all_stale(models, BOTH, no_spark) if s.moved]
+    for one in found:
+        write(one.model.table, "date_day", *(one.dates or [FIRST]), note=notes([one.model], "run", {one.model.name: one.taken})[one.model.name])
+    return {s.model.name: s.dates for s in found}
+
+
+def test_a_mart_over_a_mart_holds_of_silver_what_the_lower_one_holds() -> None:
+    write(CLICKS.silver, "event_date", FIRST)
+    write(OTHER, "event_date", FIRST)
+    assert built(LOWER, UPPER) == {"sessions": None, "both": None}
+    write(CLICKS.silver, "event_date", SECOND)
+    write(OTHER, "event_date", THIRD)
+    assert due([], [UPPER]).models == ("both",)
+    assert built(UPPER) == {"both": {THIRD}}  # the lower one has yet to take the second day in
+    assert built(UPPER) == {}
+    assert due([], [UPPER]).nothing
+    assert due([], [LOWER, UPPER]).models == ("sessions", "both")
+    assert built(LOWER, UPPER) == {"sessions": {SECOND}, "both": {SECOND}}
+    assert built(LOWER, UPPER) == {}
+
+
+def test_a_mart_over_one_that_is_not_there_waits_for_it() -> None:
+    write(CLICKS.silver, "event_date", FIRST)
+    write(OTHER, "event_date", FIRST)
+    assert built(UPPER) == {}
+    assert built(LOWER, UPPER) == {"sessions": None, "both": None}
+
+
+def test_what_silver_gains_between_the_looks_at_two_marts_is_taken_in_by_neither_or_both() -> None:
+    write(CLICKS.silver, "event_date", FIRST)
+    write(OTHER, "event_date", FIRST)
+    looked: dict[str, Taken] = {LOWER.name: stale(LOWER, BOTH, no_spark).taken}
+    write(CLICKS.silver, "event_date", SECOND)
+    sources = seen(UPPER, looked)
+    assert sources is not None
+    assert stale(UPPER, BOTH, no_spark, sources).taken["silver.web_click"] == looked[LOWER.name]["silver.web_click"]
+
+
+def test_no_mart_is_built_before_one_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    new, above = replace(UPPER, name="new"), replace(UPPER, name="above")
+    above = replace(above, parents=(new,))
+    dates = {LOWER: frozenset([FIRST]), new: None, above: frozenset([FIRST])}
+    runs: list[list[str]] = []
+    monkeypatch.setattr(assets, "_run", lambda _, due, *__: iter([runs.append([m.name for m in due])]))
+    step: Any = assets.Step(SimpleNamespace(log=logging.getLogger()), list(dates), {})  # type: ignore[arg-type]
+    list(assets._follow(step, [Stale(m, of, {}) for m, of in dates.items()]))
+    assert runs == [["sessions"], ["new"], ["above"]]
