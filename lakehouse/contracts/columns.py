@@ -24,6 +24,7 @@ LOGICAL = ("string", "integer", "number", "boolean", "date", "timestamp", "time"
 BOUNDS = {"minimum": "minimum", "maximum": "maximum", "exclusiveMinimum": "exclusive_minimum", "exclusiveMaximum": "exclusive_maximum"}
 # https://spark.apache.org/docs/latest/sql-ref-datetime-pattern.html
 _DATETIME_LETTERS = frozenset("GyMLdQqEFahKkHmsSVzOXxZ")
+_DATE_PARTS = {"year (yyyy)": "y", "month (MM)": "ML", "day (dd)": "d", "time": "HhKkmsS"}
 _SCALAR = ("string", "integer", "number", "boolean", "date", "timestamp", "time")
 
 
@@ -216,6 +217,15 @@ def _check_format(options: Node, pattern: str) -> None:
         options.wrong(f"{pattern!r}: {', '.join(unknown)} is no letter of Spark's datetime patterns; put text in single quotes", "format")
     elif not letters:
         options.wrong(f"{pattern!r} is no datetime pattern, such as yyyy-MM-dd HH:mm:ss", "format")
+    elif missing := _left_out(letters):  # Spark would take 1970, January or the first for it
+        hint = "; mm is minutes" if "m" in letters and "month (MM)" in missing else ""
+        options.wrong(f"{pattern!r} has no {' and no '.join(missing)}{hint}", "format")
+
+
+def _left_out(letters: set[str]) -> list[str]:
+    """The parts of a date that a pattern lacks although it has a smaller one; the year, in any case."""
+    there = [bool(letters & set(own)) for own in _DATE_PARTS.values()]
+    return [name for n, name in enumerate(_DATE_PARTS) if not there[n] and (n == 0 or any(there[n + 1 :]))]
 
 
 def _zone(options: Node) -> str | None:

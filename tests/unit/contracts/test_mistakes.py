@@ -91,6 +91,8 @@ CASES = [
     ("a pattern that only Python reads", "'^R-[0-9]+$'", "'^(?P<x>R)$'", "(?P<x>", ["only Python knows"]),
     ("a date pattern with two groups", "'dt=(\\d{4}-\\d{2}-\\d{2})'", "'dt=(\\d{4})-(\\d{2})'", "datePattern", ["has 2 groups", "one (YYYY-MM-DD), or three"]),
     ("a date pattern of strftime", "yyyy-MM-dd HH:mm:ss", "%Y-%m-%d", "%Y", ["not strftime's"]),
+    ("a date pattern with minutes for months", "yyyy-MM-dd HH:mm:ss", "yyyy-mm-dd", "yyyy-mm", ["no month (MM)", "mm is minutes"]),
+    ("a date pattern of hours alone", "yyyy-MM-dd HH:mm:ss", "HH:mm", "HH:mm", ["no year (yyyy) and no month (MM) and no day (dd)"]),
     ("a date pattern with the week's year", "yyyy-MM-dd HH:mm:ss", "YYYY-MM-DD", "YYYY", ["year is yyyy"]),
     ("a date pattern though dates are file times", "'**/*.csv', ", "'**/*.csv', date: modified, ", "date: modified", ["needs `date: path`"]),
     ("a glob outside the folder", "'**/*.csv'", "'../*.csv'", "../*.csv", ["glob below the source's folder"]),
