@@ -97,7 +97,10 @@ def _feed(old: ChangeFeed | None, new: ChangeFeed | None) -> Iterator[Change]:
 
 def _dates(old: Contract, new: Contract) -> Iterator[Change]:
     if new.start < old.start:
-        yield Change("identity", "first day", f"{new.start}, was {old.start}: earlier records are no longer refused", redo="rows")
+        what = (
+            f"{new.start}, was {old.start}: earlier records that come from now on are no longer refused; those that are in need a rebuild of their Bronze days"
+        )
+        yield Change("identity", "first day", what, redo="rows")
     elif new.start > old.start:
         yield Change("identity", "first day", f"{new.start}, was {old.start}: the days before it are gone", "breaking", "rows")
     if new.lateness_days > old.lateness_days:
@@ -131,7 +134,7 @@ def _source_field(name: str, was: object, now: object) -> Change:
     if name in ("compared", "time_pattern"):
         return Change("source", name, f"{what}: Bronze holds differences between snapshots of other moments, or none", "breaking", "source")
     if name == "date_pattern":
-        return Change("source", name, f"{what}: the same file belongs to another Bronze day", "breaking")
+        return Change("source", name, f"{what}: Bronze has the same file under another day", "breaking", "source")
     return Change("source", name, f"{what}: other records are read from now on; those that are in stay", "widening")
 
 

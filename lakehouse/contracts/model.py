@@ -299,6 +299,11 @@ class Contract:
         return tuple(c.name for c in self.columns if c.name not in others)
 
     @property
+    def from_the_start(self) -> str:
+        """What `lakehouse materialize` is told besides, to build the table for all its days; nothing where it has none."""
+        return f" --from {self.start}" if self.event_date else ""
+
+    @property
     def waiting_columns(self) -> tuple[tuple[Column, Parent], ...]:
         """The columns that name rows of other tables, and wait for them."""
         return tuple((c, c.parent) for c in self.columns if c.parent is not None)

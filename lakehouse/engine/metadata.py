@@ -201,7 +201,10 @@ def _newest_note(version: int, commits: _Commits) -> Note | None:
     """
     while (entry := commits.at(version)) is not None:
         if entry.get("operation") == "RESTORE":
-            version = int(entry["operationParameters"]["version"])
+            went_back = restored(entry)
+            if went_back is None:
+                return None
+            version = went_back
             continue
         note = Note.parse(entry.get("userMetadata"))
         if note is not None:
@@ -211,6 +214,12 @@ def _newest_note(version: int, commits: _Commits) -> Note | None:
             return None  # somebody else wrote data: what this table holds is not what a note says
         version -= 1
     return None
+
+
+def restored(entry: Mapping[str, Any]) -> int | None:
+    """The version that a RESTORE went back to; None for one to a time, of which the log has the time alone."""
+    version = str((entry.get("operationParameters") or {}).get("version"))
+    return int(version) if version.isdigit() else None
 
 
 def last_run(table: Table) -> str | None:

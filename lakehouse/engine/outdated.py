@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.engine.metadata import Day, Note, changes, open_table, rows_by_partition
+from lakehouse.engine.metadata import Day, Note, changes, open_table, restored, rows_by_partition
 from lakehouse.tables import Table
 
 
@@ -26,10 +26,11 @@ def outdated(table: Table, column: str | None, version: str) -> frozenset[Day]:
     at = delta.version()
     while at >= 0:
         entry = entries.get(at)
-        if entry is None:  # cleaned away
+        back = restored(entry) if entry is not None and entry.get("operation") == "RESTORE" else at
+        if entry is None or back is None:  # cleaned away, or gone back to nobody knows which version
             return frozenset(rows_by_partition(delta, column)) - replaced
-        if entry.get("operation") == "RESTORE":
-            at = int(entry["operationParameters"]["version"])
+        if back != at:
+            at = back
             continue
         note = Note.parse(entry.get("userMetadata"))
         if note is not None and note.contract != version:

@@ -35,7 +35,8 @@ def select(table: Table, sql: str, version: int | None = None) -> Iterator[dict[
         raise DataError(
             f"Rows of {table} can't be read: {error}",
             state="Nothing was changed.",
-            next_step=f"Run it again: its files may have been replaced meanwhile. If it stays so, build it anew: lakehouse backfill {table.name}",
+            next_step="Run it again: its files may have been replaced meanwhile. "
+            f"If it stays so, build it anew: lakehouse materialize {table.layer}/{table.name} --recreate",
         ) from error
 
 

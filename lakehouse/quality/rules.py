@@ -80,11 +80,15 @@ def _compact(names: Column) -> Column:
 
 
 def _causes(found: Column, contract: Contract) -> Column:
-    """Without consequences: a column that failed its type is not missing too, nor is one derived from a column that failed."""
+    """Without consequences: a column that failed its type is not missing too, nor is one derived from a column that failed.
+
+    Where nothing but warnings would be left, the consequence is what refuses the record, and stays.
+    """
     typed = [F.when(F.array_contains(found, f"{c.name}_type"), F.lit(f"{c.name}_required")) for c in contract.read_columns if c.required]
     direct = F.array_except(found, F.array(*typed, F.lit("")))
     roots = F.array_except(direct, F.array(*[F.lit(f"{c.name}_required") for c in contract.derived_columns], F.lit("")))
-    return F.when(F.size(roots) > 0, roots).otherwise(direct)
+    grave = F.array(*[F.lit(name) for name, action in dispositions(contract).items() if action != "warn"])
+    return F.when(F.arrays_overlap(roots, grave), roots).otherwise(direct)
 
 
 def _row_rules(contract: Contract) -> list[RowRule]:

@@ -55,5 +55,5 @@ def check_found(contract: Contract, chosen: Chosen, counts: Counts) -> None:
         f"Of {chosen.records:,} refused records of {contract.name} {found:,} were found in {contract.bronze}: they were refused by an earlier version, "
         "or one of the tables was changed by hand.",
         state=f"{contract.silver} and {contract.quarantine} are unchanged.",
-        next_step=f"To judge every record anew: lakehouse materialize {contract.silver.layer}/{contract.name}",
+        next_step=f"To judge every record anew: lakehouse materialize {contract.silver.layer}/{contract.name}{contract.from_the_start}",
     )

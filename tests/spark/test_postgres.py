@@ -448,3 +448,12 @@ def test_a_view_is_read_and_told_from_itself(spark: SparkSession, server: Server
         put(server, f"{name}_base", 2, "b", NOW)
         assert pending(contract).portions
         server.sql(f"delete from {name}_base where id = 2")
+
+
+def test_a_day_that_is_read_again_leaves_what_was_taken_in_without_a_day_as_it_is(spark: SparkSession, server: Server, name: str) -> None:
+    late, day = replace(orders(server, name), start=(NOW - timedelta(days=2)).date()), NOW - timedelta(days=3)
+    put(server, name, 1, "a", day)
+    put(server, name, 2, "b", NOW)
+    ingest(spark, late, "one")
+    rebuild(spark, replace(late, start=START), [day.date()], "two")
+    assert held(spark, late) == Counter({(1, "a"): 1, (2, "b"): 1})

@@ -20,7 +20,7 @@ from lakehouse.bronze.ingest import ingest, rebuild
 from lakehouse.contracts.model import Column, Contract, FileSource
 from lakehouse.errors import SourceError
 from lakehouse.settings import settings
-from tests.spark.conftest import Lake, _open
+from tests.spark.conftest import Lake, _open, rule
 
 GOOD = {"id": "a", "seq": 1, "at": "2026-01-05T10:00:00Z", "value": 1.5}
 DAY = "dt=2026-01-05"
@@ -365,3 +365,27 @@ def test_nested_values_that_do_not_fit_their_type_are_refused(lake: Lake) -> Non
     lake.sync(contract)
     assert lake.rows(contract.silver, "id", "tags") == [("a", [1, 2]), ("d", None)]
     assert [r[1] for r in reasons(lake, contract)] == [["tags_type"], ["tags_type"]]
+
+
+def test_a_record_without_its_date_is_refused_though_it_also_breaks_a_rule_that_only_warns(lake: Lake) -> None:
+    plain = lake.events()
+    contract = replace(
+        plain, columns=tuple(replace(c, required=c.name != "at" and c.required) for c in plain.columns), rules=(rule("usual", "value < 50", "warn"),)
+    )
+    lake.put(f"{DAY}/a.json", [{"id": "a", "seq": 1, "value": 90.0}, {"id": "b", "seq": 1, "value": 1.0}, {**GOOD, "value": 90.0}])
+    lake.sync(contract)
+    assert lake.rows(contract.silver, "id") == [("a",)]
+    assert sorted(r[1] for r in reasons(lake, contract)) == [["day_required"], ["day_required", "usual"]]
+
+
+def test_a_day_that_is_built_anew_takes_its_files_from_where_they_stood_without_a_day(lake: Lake) -> None:
+    later = lake.events()
+    early = replace(later, start=date(2025, 12, 29))
+    lake.put("dt=2025-12-30/a.json", [{"id": "a", "seq": 1, "at": "2025-12-30T10:00:00Z", "value": 1.0}])
+    lake.put(f"{DAY}/b.json", [GOOD])
+    lake.sync(later)
+    assert [r[0] for r in lake.rows(later.quarantine, "_reasons")] == [["source_date_out_of_range"]]
+    rebuild(lake.spark, early, [date(2025, 12, 30)], "again")
+    lake.sync(early)
+    assert lake.count(early.bronze) == 2
+    assert (lake.count(early.quarantine), lake.rows(early.silver, "id", "day")) == (0, [("a", date(2025, 12, 30)), ("a", date(2026, 1, 5))])

@@ -36,12 +36,17 @@ _OF_SNAPSHOTS = envelope(
 
 @dataclass(frozen=True)
 class FilePortion(Portion):
-    """Files to read together. `changed`: they were read before, and their rows are replaced."""
+    """Files to read together. `changed`: they were read before, and their rows are replaced.
+
+    For a rebuild: `again` are its days, `elsewhere` those of the files that Bronze has under another day, or none.
+    """
 
     contract: Contract
     source: FileSource
     files: tuple[SourceFile, ...]
     changed: bool = False
+    again: frozenset[date] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
 
     @property
     def amount(self) -> Amount:
@@ -56,10 +61,10 @@ class FilePortion(Portion):
     @property
     def replaces(self) -> str | None:
         """Only the changed files' own rows: a neighbour that vanished from the source stays."""
-        if not self.changed:
-            return None
-        paths = ", ".join("'" + f.path.replace("\\", "\\\\").replace("'", "\\'") + "'" for f in self.files)
-        return f"_source in ({paths})"
+        replaced = [f.path for f in self.files if self.changed or f.path in self.elsewhere]
+        paths = ", ".join("'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'" for path in replaced)
+        days = ", ".join(f"date'{d}'" for d in sorted(self.again))
+        return (f"_source_date in ({days}) or " if days else "") + f"_source in ({paths})" if replaced else None
 
     def read(self, spark: SparkSession) -> Batch:
         """The records; files that can't be opened are set aside."""
@@ -141,11 +146,13 @@ class Files:
             return snapshots.again(self.contract, self.source, state, days, force=force)
         listing = list_files(self.source, self.contract.start, min(days))
         files = tuple(f for f in listing.files if f.day in days and f.size)
-        held = read_ledger(metadata.open_table(self.contract.bronze, state.version), None, set(days))
-        gone = sorted(set(held) - {f.path for f in files})
+        # By their paths' dates files stay where they are, but for those that had no day yet; by their times they move with each change.
+        held = read_ledger(metadata.open_table(self.contract.bronze, state.version), None, {None, *days} if self.source.date_pattern else None)
+        gone = sorted({path for path, entry in held.items() if entry.day in days} - {f.path for f in files})
+        elsewhere = frozenset(f.path for f in files if f.path in held and held[f.path].day not in days)
         if gone and not force:
             raise shrank(self.contract, self.source, gone)
-        return Look((FilePortion(self.contract, self.source, files),), hidden=listing.hidden)
+        return Look((FilePortion(self.contract, self.source, files, again=frozenset(days), elsewhere=elsewhere),), hidden=listing.hidden)
 
 
 def _days_since(ledger: dict[str, Entry], since: date | None) -> set[Day]:

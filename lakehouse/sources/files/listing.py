@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -132,15 +133,16 @@ def _walk(root: str, source: FileSource, since: date | None) -> Iterator[tuple[s
 
 def _walk_local(root: str, below: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
     # os.scandir rather than fsspec: times must be whole milliseconds as the JVM reads them, which a float of seconds can't promise.
-    with os.scandir(f"{root}/{below}") as entries:
+    with suppress(FileNotFoundError), os.scandir(f"{root}/{below}") as entries:  # it went while we looked
         for entry in entries:
             path = f"{below}{entry.name}"
             if entry.is_dir():
                 if enter(path):
                     yield from _walk_local(root, f"{path}/", enter)
             elif entry.is_file():
-                stat = entry.stat()
-                yield path, stat.st_size, stat.st_mtime_ns // 1_000_000
+                with suppress(FileNotFoundError):  # likewise, such as one that got its name
+                    stat = entry.stat()
+                    yield path, stat.st_size, stat.st_mtime_ns // 1_000_000
 
 
 def _walk_remote(root: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,7 @@ def _by_kind(files: Sequence[SourceFile], look: partial[str] | None) -> tuple[di
     def kind_of(file: SourceFile) -> str | Unreadable:
         try:
             return look(file.path)
-        except (OSError, ValueError, EOFError) as error:  # pyarrow's errors are ValueErrors
+        except (OSError, ValueError, EOFError, csv.Error, zlib.error) as error:  # pyarrow's errors are ValueErrors
             return Unreadable(file.path, str(error).splitlines()[0][:300])
 
     with ThreadPoolExecutor(8) as pool:

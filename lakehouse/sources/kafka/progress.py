@@ -38,8 +38,13 @@ class Progress:
         return frozenset(topic for topic, _ in self.offsets)
 
     def after(self, reached: Mapping[Part, int], topics: Topics) -> Progress:
-        """The progress once these offsets of these topics are reached."""
-        return Progress({**self.offsets, **reached}, {**self.ids, **topics.ids})
+        """The progress once these offsets of these topics are reached.
+
+        A partition that a topic had before it was made anew, and has no more, begins at 0 should it come again.
+        """
+        remade = {topic for topic, id_ in topics.ids.items() if self.ids.get(topic, id_) != id_}
+        gone = {part: 0 for part in self.offsets if part[0] in remade and part not in topics.offsets}
+        return Progress({**self.offsets, **gone, **reached}, {**self.ids, **topics.ids})
 
     @property
     def positions(self) -> dict[str, Position]:

@@ -85,13 +85,18 @@ class Cursor:
         text = f"timestamptz '{instant.isoformat()}'"
         return f"({text} AT TIME ZONE '{self.zone}')" if self.type == "timestamp" else text
 
+    @property
+    def grain(self) -> int:
+        """How far apart two places are at least."""
+        return 24 * HOUR if self.type == "date" else 1
+
     def below(self, position: int, overlap: int) -> int:
         """Where the window below a place begins. A time of day that is read as a place twice a year can jump back by an hour."""
         if not self.is_time:
             return position - overlap
         jump = HOUR if self.type == "timestamp" and self.zone not in ("UTC", "Etc/UTC") else 0
         low = max(position - overlap * SECOND - jump, int((datetime(1, 1, 2, tzinfo=UTC) - EPOCH) / timedelta(microseconds=1)))
-        return low - low % (24 * HOUR) if self.type == "date" else low
+        return low - low % self.grain
 
 
 def cursor_of(contract: Contract, source: PostgresSource, table: Relation) -> Cursor:
@@ -210,8 +215,10 @@ class CursorPortion(Portion):
         """The days' rows as the table has them now. Raises `SourceShrank` when some that Bronze holds are not among them."""
         assert self.state is not None
         wanted = F.col("_source_date").isin(*self.again)
-        days = placed.where(wanted)
-        held = spark.sql(f"SELECT _payload, _source_date FROM {self.contract.bronze.sql} VERSION AS OF {self.state.version}").where(wanted)
+        bronze = spark.sql(f"SELECT _payload, _source_date FROM {self.contract.bronze.sql} VERSION AS OF {self.state.version}")
+        # What was taken in without a day, since its time lay ahead, keeps none: with one as well, it would be in twice.
+        days = rows.without(placed.where(wanted), bronze.where("_source_date is null"))
+        held = bronze.where(wanted)
         lost = 0 if self.force else rows.count(self.source, rows.without(held, days))
         if lost:
             raise shrank(self.contract, f"{lost:,} rows of these days that {database.place(self.source)} no longer has as they were, updated or deleted since")
@@ -248,7 +255,7 @@ def shrank(contract: Contract, what: str) -> SourceShrank:
     return SourceShrank(
         f"{contract.bronze} holds {what}: a rebuild from the source would lose them.",
         state=f"{contract.bronze} is unchanged.",
-        next_step=f"To build Silver anew from what Bronze holds: lakehouse materialize silver/{contract.name}+. "
+        next_step=f"To build Silver anew from what Bronze holds: lakehouse materialize silver/{contract.name}+{contract.from_the_start}. "
         "To lose these rows on purpose, repeat the rebuild with --force.",
     )
 
@@ -264,14 +271,14 @@ def look(contract: Contract, source: PostgresSource, state: TableState | None, *
         if seen == before.get("token") and not full:
             return Look()
         low = None if full or place is None else cursor.below(int(place), source.overlap)
-        newest = _top(connection, table, cursor, None)
+        newest = _top(connection, table, cursor, _clock(connection) if cursor.is_time else None)  # rows of the future settle nothing
         marks, each = _marks(connection, source, table, cursor)
         records = table.rows if low is None else _count(connection, table, cursor, int(place or 0))
     marks = [m for m in marks if low is None or m > int(place or 0)]
     since = (EPOCH + timedelta(microseconds=low)).date() if low is not None and cursor.is_time else None
     first = CursorPortion(contract, source, state, low, token=token, records=records, since=max(since or contract.start, contract.start))
     settled = cursor.below(newest, source.overlap) if newest is not None else 0
-    portions = tuple(_portions(first, [m for m in marks if m <= settled], [m for m in marks if m > settled], each))
+    portions = tuple(_portions(first, [m for m in marks if m <= settled], [m for m in marks if m > settled], each, cursor.grain))
     return Look(portions, oldest=lambda: _oldest(source, table, cursor, int(place) if place is not None else None))
 
 
@@ -305,6 +312,13 @@ def _window(connection: Connection[Any], table: Relation, cursor: Cursor, place:
     return database.fingerprint(connection, table, where)
 
 
+def _clock(connection: Connection[Any]) -> int:
+    """The database's clock, in microseconds since 1970."""
+    row = connection.execute(f"SELECT (extract(epoch FROM clock_timestamp()) * {SECOND})::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _top(connection: Connection[Any], table: Relation, cursor: Cursor, most: int | None) -> int | None:
     """The highest place in the table, at most `most`."""
     within = "" if most is None else f" AND {cursor.sql} <= {cursor.literal(most)}"
@@ -331,7 +345,7 @@ def _count(connection: Connection[Any], table: Relation, cursor: Cursor, above: 
     return int(row[0]) if row else 0
 
 
-def _portions(first: CursorPortion, settled: list[int], moving: list[int], each: int) -> list[CursorPortion]:
+def _portions(first: CursorPortion, settled: list[int], moving: list[int], each: int, grain: int) -> list[CursorPortion]:
     """Portions of bounded size that follow each other without a gap; the last is open and takes the window in which rows may still appear."""
     source, found, low = first.source, [], first.low
     inside: list[int] = []
@@ -339,7 +353,7 @@ def _portions(first: CursorPortion, settled: list[int], moving: list[int], each:
         inside.append(mark)
         if len(inside) * each >= source.max_records:
             found.append(replace(first, low=low, high=mark, splits=_few(inside[:-1], source.parallel), token=None, records=len(inside) * each))
-            low, inside = mark + 1, []
+            low, inside = mark + grain, []
     rest = max(first.records - sum(p.records for p in found), 0)
     return [*found, replace(first, low=low, splits=_few([*inside, *moving], source.parallel), records=rest)]
 

@@ -142,5 +142,5 @@ def test_files_that_are_gone_are_told_with_the_command_that_brings_them_back(ref
     contract, _ = refused
     for file in Path(contract.quarantine.location(settings().warehouse)).rglob("*.parquet"):
         file.unlink()
-    with pytest.raises(DataError, match=r"quarantine\.sales_order_line can't be read(?s:.*)lakehouse backfill sales_order_line"):
+    with pytest.raises(DataError, match=r"quarantine\.sales_order_line can't be read(?s:.*)lakehouse materialize quarantine/sales_order_line --recreate"):
         counts(contract)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from lakehouse.cli.findings import CHECKS
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Note
+from lakehouse.engine.outdated import outdated
 from lakehouse.errors import DataError
 from lakehouse.settings import settings
 from lakehouse.tables import Table
@@ -71,6 +74,19 @@ def test_a_note_that_was_planned_before_the_table_went_back_is_not_of_what_it_ho
     maintain(18)
     write(Note("late", "1.0.0", planned))
     assert state().note == (Note("late", "1.0.0", planned) if planned >= 2 else None)
+
+
+def test_a_table_that_went_back_to_a_time_has_no_note_to_trust_and_all_of_it_is_outdated() -> None:
+    write(Note("first", "1.0.0", -1))
+    time.sleep(0.05)
+    between = datetime.now(UTC)
+    time.sleep(0.05)
+    write(Note("second", "1.0.0", 0))
+    DeltaTable(T.location(settings().warehouse)).restore(between)
+    assert (state().version, state().note) == (2, None)
+    assert outdated(T, None, "1.0.0") == {None}
+    write(Note("third", "1.0.0", 2))
+    assert state().note == Note("third", "1.0.0", 2)
 
 
 def test_where_only_upkeep_is_left_in_the_log_the_oldest_of_it_counts_as_the_newest_rows(home: Path) -> None:

@@ -67,10 +67,19 @@ def test_a_cursor_of_another_type_or_without_a_zone_or_that_is_not_there_is_said
 def test_portions_follow_each_other_without_a_gap_and_the_last_is_open() -> None:
     first = CursorPortion(CONTRACT, SOURCE, None, None, token="t", records=1000)
     marks = list(range(10, 100, 10))
-    found = cursor._portions(first, marks, [100, 110], 50)  # two parts of 50 rows make a portion of 100
+    found = cursor._portions(first, marks, [100, 110], 50, 1)  # two parts of 50 rows make a portion of 100
     assert [(p.low, p.high) for p in found] == [(None, 20), (21, 40), (41, 60), (61, 80), (81, None)]
     assert [p.token for p in found] == [None] * 4 + ["t"]  # only what is whole is remembered as seen
     assert all(len(p.splits) < 3 for p in found)
+
+
+def test_portions_by_a_date_share_no_day() -> None:
+    by_date, day = Cursor("at", "date"), 24 * 3600 * 1_000_000
+    first = CursorPortion(CONTRACT, SOURCE, None, None, records=1000)
+    found = cursor._portions(first, [n * day for n in range(1, 10)], [], 50, by_date.grain)
+    read = [p._where(by_date) for p in found]
+    assert "<= date '1970-01-03'" in read[0] and ">= date '1970-01-04'" in read[1]
+    assert [(p.low, p.high) for p in found[:2]] == [(None, 2 * day), (3 * day, 4 * day)]
 
 
 @pytest.mark.parametrize(("count", "parallel"), [(0, 4), (1, 4), (3, 4), (10, 4), (100, 4), (5, 1)])
