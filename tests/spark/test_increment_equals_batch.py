@@ -7,6 +7,7 @@ import os
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -265,3 +266,31 @@ def test_rows_that_warn_stay_and_rows_that_drop_leave_their_content(lake: Lake) 
     assert lake.rows(contract.silver, "id") == [("1",), ("60",)]
     assert lake.rows(contract.quarantine, "_payload", "_disposition", "_reasons") == [(None, "dropped", ["dropped"])]
     assert built.by_rule == {"warned": 1, "dropped": 1}
+
+
+def test_files_that_were_vacuumed_away_unread_cost_neither_table_a_record(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = lake.events()
+
+    def put(name: str, day: date) -> None:
+        lines = [{"id": f"{name}{n}", "seq": 1, "at": f"{day}T10:00:00Z", "value": value} for n, value in enumerate((1.0, 1000.0))]
+        lake.put(f"dt={day}/{name}.json", lines)
+
+    def killed(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    put("a", date(2026, 1, 5))
+    lake.sync(contract)
+    put("b", date(2026, 1, 6))
+    ingest(lake.spark, contract, "two")
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+        patch.setattr(build, "_write_quarantine", killed)
+        build.increment(lake.spark, contract, "two")
+    for name in ("c", "d"):
+        put(name, date(2026, 1, 7))
+        ingest(lake.spark, contract, name)
+    lake.spark.sql(f"OPTIMIZE {contract.bronze.sql}").collect()
+    lake.spark.conf.set("spark.databricks.delta.retentionDurationCheck.enabled", "false")
+    lake.spark.sql(f"VACUUM {contract.bronze.sql} RETAIN 0 HOURS").collect()
+    build.increment(lake.spark, contract, "three")
+    assert lake.rows(contract.silver, "id") == [("a0",), ("b0",), ("c0",), ("d0",)]
+    assert [json.loads(r[0])["id"] for r in lake.rows(contract.quarantine, "_payload")] == ["a1", "b1", "c1", "d1"]
