@@ -264,6 +264,10 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         # The classes that queries are compiled to are kept, and what HotSpot made of them. Passes over a stream ask for the same ones each time:
         # with the default of 100, what does not fit is made anew whenever it comes round.
         "spark.sql.codegen.cache.maxEntries": "1000",
+        # Pools of up to 1,024 threads take a new one for each query's stage, whether others idle or not: hundreds under a stream, which containers limit.
+        "spark.sql.shuffleExchange.maxThreadThreshold": "64",
+        "spark.sql.resultQueryStage.maxThreadThreshold": "64",
+        "spark.sql.ui.retainedExecutions": "50",  # nobody looks at the plans of the last thousand: there is no web UI
         # A long backfill must not hold up the short queries of others.
         "spark.scheduler.mode": "FAIR",
         "spark.scheduler.allocation.file": (_HERE / "fairscheduler.xml").as_uri(),
