@@ -92,6 +92,7 @@ def main(warehouse: str, home: str, pipe: int, command: Sequence[str]) -> int:
 
 
 def _die_with_parent() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Java leaves it ignored where whoever started us ignores it, as Dagster's runs may
     if _LIBC is not None:
         _LIBC.prctl(_DIE_WITH_PARENT, signal.SIGTERM, 0, 0, 0)
 

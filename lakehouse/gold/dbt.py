@@ -39,10 +39,11 @@ def parse(project: Path) -> Manifest:
     if not (project / "dbt_project.yml").is_file():
         raise SetupError(f"There is no dbt project in {project}.", next_step="Set LAKEHOUSE_DBT_PROJECT to the folder with dbt_project.yml.")
     with _ONE_AT_A_TIME, _without_endpoints():
-        done = _heard(["parse"], project)
-    # dbt leaves the file alone when nothing it holds has changed
-    (project / "target" / "manifest.json").touch()
-    manifest: Manifest = done.result  # type: ignore[assignment]
+        manifest: Manifest = _heard(["--no-write-json", "parse"], project).result  # type: ignore[assignment]
+        # Written here, since dbt writes it in place: another process would read half of it.
+        written = project / "target" / f"manifest-{os.getpid()}.json"
+        manifest.write(str(written))  # type: ignore[no-untyped-call]
+        written.replace(project / "target" / "manifest.json")
     return manifest
 
 

@@ -199,6 +199,17 @@ def test_told_to_end_a_keeper_ends_its_engine_first(tmp_path: Path) -> None:
         assert holder(str(tmp_path)) is None
 
 
+def test_it_ends_its_engine_also_where_its_starter_ignores_the_signal(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with keeper(tmp_path) as (child, told):
+            child.terminate()
+            child.wait(20)
+            assert gone(told["pid"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_an_engine_whose_keeper_was_killed_ends(tmp_path: Path) -> None:
     with keeper(tmp_path) as (child, told):
