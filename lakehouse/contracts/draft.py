@@ -52,6 +52,7 @@ class Facts:
     complete: bool
     unreadable: int
     not_utf8: int = 0
+    left_out: int = 0
     delimiter: str = ","
     multi_line: bool = False
     null: str = ""
@@ -88,6 +89,8 @@ def _head(facts: Facts) -> list[str]:
         notes.append(f"# {facts.not_utf8:,} lines are not UTF-8; they would go to quarantine. Convert the files, as `iconv -f latin1 -t utf-8` does.")
     if facts.place.format == "csv" and (values := [c.source for c in facts.columns if _VALUE.fullmatch(c.source)]):
         notes.append(f"# The first line was taken for the header, though {comment(', '.join(values[:3]))} look like values: CSV files need one.")
+    if facts.left_out:
+        notes.append(f"# Left out: {facts.left_out:,} field{'s' * (facts.left_out != 1)} without a name, or with that of another (capitals or not).")
     if facts.repeated:
         notes.append(f"# {facts.repeated:,} records are exact repetitions of others; Silver keeps one of each.")
     return [
@@ -128,7 +131,17 @@ def _schema(facts: Facts) -> list[str]:
         lines += ["      " + line for line in column_lines(facts, column)]
     if facts.event and facts.event.guess.logical == "timestamp":
         lines += ["      " + line for line in _derived(facts, facts.event)]
-    return [*lines, ""]
+    return [*lines, *_quality(facts), ""]
+
+
+def _quality(facts: Facts) -> list[str]:
+    """An example of a rule, which holds where it stands once the comment signs are gone."""
+    number = next((c.name for c in facts.columns if c.guess.logical in ("integer", "number")), None)
+    rule = f"`{number}` >= 0" if number else f"`{facts.key[0]}` is not null"
+    return [
+        "    # quality:  # DECIDE: which rules hold over columns? Such as",
+        f"    #   - {{id: plausible, type: custom, engine: lakehouse, implementation: {{expr: '{rule}', onFail: quarantine}}}}",
+    ]
 
 
 def _event_date(facts: Facts) -> str:
@@ -253,11 +266,6 @@ def _escaped(char: str) -> str:
 
 def _tail(facts: Facts) -> list[str]:
     lines = [
-        "# quality:  # DECIDE: rules over columns belong to the schema object, such as",
-        "#   - {id: plausible, type: custom, engine: lakehouse, implementation: {expr: 'value >= 0', onFail: quarantine}}",
-        "",
-    ]
-    lines += [
         "# slaProperties:  # DECIDE: how old may the newest row be?",
         f"#   - {{property: freshness, value: 1, unit: d, element: {facts.name}{_clock(facts)}}}",
         "",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from lakehouse.contracts.sample import Digits
+from lakehouse.contracts.sample import Digits, OutOfReach
 from lakehouse.contracts.time_patterns import ISO_DATE, fitting_dates, fitting_times
 
 NULL_WORDS = ("NA", "N/A", "NULL", "null", "None", "\\N", "nan", "-")
@@ -82,14 +82,17 @@ def guess_json(name: str, values: Sequence[Any]) -> Guess:
 def guess_arrow(name: str, kind: Any, values: Sequence[Any]) -> Guess:
     """A Parquet column, by its own type."""
     present = [v for v in values if v is not None]
+    far = [v for v in present if isinstance(v, OutOfReach)]
+    reached = [v for v in present if not isinstance(v, OutOfReach)] if far else present
     spark, comments = arrow_type(kind)
+    comments = [*comments, *_far(far)]
     logical = _LOGICAL.get(re.split(r"[(<]", spark)[0], "string")
     guess = Guess(logical, spark, comments=comments)
     if logical == "timestamp":
         guess.zoned = getattr(kind, "tz", None) is not None
     if logical in ("date", "timestamp"):
-        guess.days = {v: v.date() if isinstance(v, datetime) else v for v in present}
-    guess.values = present if logical in ("string", "integer", "number", "date", "timestamp") and spark != "binary" else ()
+        guess.days = {v: v.date() if isinstance(v, datetime) else v for v in reached}
+    guess.values = reached if logical in ("string", "integer", "number", "date", "timestamp") and spark != "binary" else ()
     return _counted(guess, values, present)
 
 
@@ -173,9 +176,23 @@ def _timestamp(distinct: Sequence[str]) -> Guess | None:
 
 
 def _times(read: dict[str, datetime], pattern: str, zoned: bool, comments: list[str]) -> Guess:
-    utc = {text: time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time for text, time in read.items()}
+    utc = {text: there for text, time in read.items() if (there := _utc(time)) is not None}
     days = {text: time.date() for text, time in utc.items()}
+    comments = [*comments, *_far([text for text in read if text not in utc])]
     return Guess("timestamp", "timestamp", format=pattern, zoned=zoned, comments=comments, values=list(utc.values()), days=days)
+
+
+def _utc(time: datetime) -> datetime | None:
+    """The time in UTC, without its zone. None where that lies before year 1 or after 9999, as 9999-12-31T23:59:59-05:00 does."""
+    try:
+        return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+    except OverflowError:
+        return None
+
+
+def _far(values: Sequence[str]) -> list[str]:
+    few = ", ".join(list(dict.fromkeys(values))[:3])
+    return [f"out of reach, before year 1 or after 9999 in UTC: {few}; DECIDE: do they stand for no value?"] if values else []
 
 
 def _number(name: str, distinct: Sequence[Any]) -> Guess | None:
@@ -223,12 +240,16 @@ def _integer(name: str, values: list[int]) -> Guess:
 
 def _object(present: Sequence[dict[str, Any]]) -> Guess:
     names = list(dict.fromkeys(k for v in present for k in v))
-    odd = any("`" in n or not n for n in names) or len({n.lower() for n in names}) < len(names)
-    if not names or odd or len(names) > 50:
+    if not names or _odd(names) or len(names) > 50:
         return Guess("map", "map<string,string>", comments=["objects without fixed fields: kept as a map"])
     inner = {n: guess_json(n, [v.get(n) for v in present]) for n in names}
     fields = ",".join(f"{n if re.match(r'[A-Za-z_][A-Za-z0-9_]*$', n) else f'`{n}`'}:{_nested(g)}" for n, g in inner.items())
     return Guess("object", f"struct<{fields}>")
+
+
+def _odd(names: Sequence[str]) -> bool:
+    """Whether these can't be the fields of one Spark type."""
+    return any("`" in n or not n for n in names) or len({n.lower() for n in names}) < len(names)
 
 
 def _list(name: str, present: Sequence[list[Any]]) -> Guess:
@@ -270,6 +291,8 @@ def _nested_arrow(kind: Any) -> tuple[str, list[str]]:
         (key, _), (item, comments) = arrow_type(kind.key_type), arrow_type(kind.item_type)
         return f"map<{key},{item}>", comments
     if pt.is_struct(kind) and kind.num_fields:
+        if _odd([f.name for f in kind]):
+            return "string", ["DECIDE: its fields have no names that differ in more than case, which Spark needs: is text enough?"]
         inner = [(f.name, *arrow_type(f.type)) for f in kind]
         fields = ",".join(f"{n if re.match(r'[A-Za-z_][A-Za-z0-9_]*$', n) else f'`{n}`'}:{t}" for n, t, _ in inner)
         return f"struct<{fields}>", [c for _, _, cs in inner for c in cs]

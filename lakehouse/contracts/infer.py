@@ -18,6 +18,7 @@ from lakehouse.contracts.columns import NAME
 from lakehouse.contracts.draft import DraftColumn, Facts, Place, write_draft
 from lakehouse.contracts.guess import NULL_WORDS, Guess, guess_arrow, guess_json, guess_text
 from lakehouse.contracts.keys import decide_key
+from lakehouse.contracts.loader import SUFFIX
 from lakehouse.contracts.sample import ENDINGS, Sample, read_sample
 from lakehouse.contracts.table import NAME as TABLE_NAME
 from lakehouse.errors import ContractError
@@ -44,7 +45,9 @@ class Draft:
 
 
 def infer(paths: Sequence[Path], *, name: str | None = None, domain: str | None = None, out: Path | None = None, landing: str = "") -> Draft:
-    """A draft contract for these sample files or folders. Raises `ContractError` when there is nothing that can be read."""
+    """A draft contract for these sample files or folders. Raises `ContractError` when there is nothing that can be read, or `out` is no place for it."""
+    if out is not None:
+        _check_place(out, name, domain)
     sample = read_sample(paths)
     place = _place(sample, [Path(p) for p in paths], landing)
     name, domain = _table_name(name, out, place), _domain_name(domain, out, place)
@@ -54,6 +57,7 @@ def infer(paths: Sequence[Path], *, name: str | None = None, domain: str | None 
         raise ContractError(f"No column of {sample.files[0]} has a name.", state="No contract was drafted.", next_step="Name sample files with a header.")
     days = _file_days(sample, place)
     facts = Facts(name, domain, place, columns, sample.size, len(sample.files), sample.complete, sample.unreadable, sample.not_utf8)
+    facts.left_out = sample.left_out + len(guesses) - len(columns)
     facts.delimiter, facts.multi_line, facts.null = sample.delimiter, sample.multi_line, null
     event = _event_column(facts)
     facts.dump = event is not None and place.date_pattern is None and _span(event) > _DUMP_DAYS
@@ -82,20 +86,21 @@ def _guesses(sample: Sample) -> tuple[dict[str, Guess], str]:
 
 
 def draft_columns(guesses: Mapping[str, Guess]) -> list[DraftColumn]:
-    """A column for each field, under a name that a contract may use."""
+    """A column for each field with a name, under one that a contract may use. Of fields that differ in case only, the first."""
     columns: list[DraftColumn] = []
-    taken: dict[str, str] = {}
+    taken: dict[str, DraftColumn] = {}
     for source, guess in guesses.items():
         name = source if NAME.match(source) else re.sub(r"\W+", "_", source, flags=re.ASCII).strip("_").lower()
         name = (name if NAME.match(name) else f"column_{name}".rstrip("_"))[:120]
         twin = taken.get(source.lower())
         if twin is not None:
-            guess.comments.append(f"{twin!r} and {source!r} differ in case only, and one of them can be read")
+            twin.guess.comments.append(f"{twin.source!r} and {source!r} differ in case only, and one of them can be read")
+        if twin is not None or not source:
             continue
         while name.lower() in (c.name.lower() for c in columns):
             name += "_2"
-        taken[source.lower()] = source
-        columns.append(DraftColumn(name, source, guess))
+        taken[source.lower()] = DraftColumn(name, source, guess)
+        columns.append(taken[source.lower()])
     return columns
 
 
@@ -137,12 +142,25 @@ def _file_days(sample: Sample, place: Place) -> list[date]:
     return [datetime.fromtimestamp(f.stat().st_mtime, UTC).date() for f in sample.files]
 
 
+def _check_place(out: Path, name: str | None, domain: str | None) -> None:
+    """A contract elsewhere than in <domain>/<table>.odcs.yaml would not be read. Raises `ContractError`."""
+    table, folder = re.sub(r"(\.odcs)?\.ya?ml$", "", out.name), out.resolve().parent.name
+    fits = _word(name or table, "table"), _word(domain or folder, "main")
+    if (out.name, folder) != (fits[0] + SUFFIX, fits[1]):
+        parent = out.parent if folder == fits[1] else out.parent.parent / fits[1]
+        raise ContractError(
+            f"{out} would not be read as a contract: its place is <domain>/<table>{SUFFIX}, in small letters, digits and '_', as --domain and --name say.",
+            state="Nothing was written.",
+            next_step=f"Write it with: --out {parent / (fits[0] + SUFFIX)}",
+        )
+
+
 def _table_name(name: str | None, out: Path | None, place: Place) -> str:
     if name is not None:
         if not TABLE_NAME.match(name):
             raise ContractError(f"{name!r} is no name for a table: small letters, digits and '_', beginning with a letter.", next_step="Choose another --name.")
         return name
-    stem = out.name.removesuffix(".odcs.yaml") if out else ("" if "*" in place.pattern else place.pattern.split(".")[0]) or place.folder.name
+    stem = out.name.removesuffix(SUFFIX) if out else ("" if "*" in place.pattern else place.pattern.split(".")[0]) or place.folder.name
     return _word(stem, "table")
 
 

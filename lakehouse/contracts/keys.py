@@ -10,11 +10,14 @@ from lakehouse.contracts.draft import DraftColumn, Facts
 from lakehouse.contracts.guess import Guess
 from lakehouse.contracts.sample import Sample
 
-_KEY_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|number|no|nr)$", re.I)
-_MEASURE = re.compile(r"time|hour|minute|second|year|month|day|date|delay|distance|price|cost|amount|count|quantity|total|rate|value|size|weight", re.I)
+_KEY_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|number|no|nr|sku|ean|isbn|ref)$", re.I)
+_MEASURE = re.compile(
+    r"time|hour|minute|second|year|month|day|date|delay|distance|price|cost|amount|count|quantity|total|rate|value|size|weight|sales$|revenue", re.I
+)
 _KEY_TYPES = ("string", "integer", "date", "timestamp", "number")
 _MOST_TRIED = 12
 _LOOK = 10_000
+_A_LIST = 10  # records of a file: fewer differ in any column by accident
 
 
 def decide_key(facts: Facts, sample: Sample, event: DraftColumn | None) -> DraftColumn | None:
@@ -26,7 +29,7 @@ def decide_key(facts: Facts, sample: Sample, event: DraftColumn | None) -> Draft
     facts.repeated = sample.size - len(rows)
     likely = sorted((c for c in facts.columns if c.guess.required and _can_be_key(c)), key=_unlikely)
     values = {c.name: [sample.columns[c.source][i] for i in rows] for c in likely}
-    if _snapshots(facts, sample, likely):
+    if _snapshots(facts, sample, likely, event):
         return None
     if event and event.name in values and event.guess.logical == "date":
         own = values.pop(event.name)  # the event date is part of every identity anyway
@@ -49,14 +52,16 @@ def _can_be_key(column: DraftColumn) -> bool:
 def _search(facts: Facts, values: dict[str, list[Any]], days: list[Any] | None) -> bool:
     order = [c.name for c in facts.columns]
     plain = {n: v for n, v in values.items() if not _MEASURE.search(n)}
-    for among in (plain, values):  # what measures something is a key by accident at best: looked at last
-        for within in (None, days) if days else (None,):
-            found = _candidates(among, within)
-            if found:
-                said = " within an event date" if within else ""
-                facts.candidates = [tuple(sorted(k, key=order.index)) for k in found]
-                facts.key, facts.key_note = facts.candidates[0], f"never empty and never repeated{said} in the sample"
-                return True
+    sizes, scopes = (_singles, _pairs, _grown), (None, days) if days else (None,)
+    # What measures something is a key by accident at best: looked at last, and within an event date only if nothing is unique over all. Of the others
+    # the fewest columns: where one is unique within each date, a pair that is so over all is the accident.
+    tries = [(plain, size, within) for size in sizes for within in scopes] + [(values, size, within) for within in scopes for size in sizes]
+    for among, candidates, within in tries:
+        if found := candidates(among, within):
+            said = " within an event date" if within else ""
+            facts.candidates = [tuple(sorted(k, key=order.index)) for k in found]
+            facts.key, facts.key_note = facts.candidates[0], f"never empty and never repeated{said} in the sample"
+            return True
     return False
 
 
@@ -70,15 +75,12 @@ def _fall_back(facts: Facts, event: DraftColumn | None) -> None:
         best.guess = Guess("string", "string", comments=[f"DECIDE: looks like {was.spark}, which can't be a key"], records=was.records, empty=was.empty)
 
 
-def _candidates(values: dict[str, list[Any]], within: list[Any] | None) -> list[tuple[str, ...]]:
-    """Single columns, else pairs, else up to five columns that tell all records apart."""
-    singles: list[tuple[str, ...]] = [(n,) for n in values if _unique([values[n]], within)]
-    if singles:
-        return singles
-    tried = list(values)[:_MOST_TRIED]
-    pairs: list[tuple[str, ...]] = [(a, b) for a, b in combinations(tried, 2) if _unique([values[a], values[b]], within)]
-    grown = [] if pairs else [_grown({n: values[n] for n in tried}, within)]
-    return pairs or [g for g in grown if g]
+def _singles(values: dict[str, list[Any]], within: list[Any] | None) -> list[tuple[str, ...]]:
+    return [(n,) for n in values if _unique([values[n]], within)]
+
+
+def _pairs(values: dict[str, list[Any]], within: list[Any] | None) -> list[tuple[str, ...]]:
+    return [(a, b) for a, b in combinations(list(values)[:_MOST_TRIED], 2) if _unique([values[a], values[b]], within)]
 
 
 def _unlikely(column: DraftColumn) -> tuple[bool, bool, bool]:
@@ -87,14 +89,19 @@ def _unlikely(column: DraftColumn) -> tuple[bool, bool, bool]:
     return not named, bool(_MEASURE.search(column.name)), column.guess.logical in ("date", "timestamp", "number")
 
 
-def _snapshots(facts: Facts, sample: Sample, likely: list[DraftColumn]) -> bool:
-    """Whether each file lists things once, by a column named as a key, that other files list again."""
+def _snapshots(facts: Facts, sample: Sample, likely: list[DraftColumn], event: DraftColumn | None) -> bool:
+    """Whether each file lists things once, by a column that is named as a key or at least no measure, that other files list again."""
     if len(sample.files) < 2:
         return False
-    for name in (c.name for c in likely if _KEY_NAME.search(c.name)):
-        column = sample.columns[facts.column(name).source]
+    lists = sample.size >= _A_LIST * len(sample.files)
+    tried = {c.name: sample.columns[c.source] for c in likely if _KEY_NAME.search(c.name) or (lists and not _MEASURE.search(c.name))}
+    if any(len(set(column)) == sample.size for column in tried.values()):
+        return False
+    days = [event.guess.days.get(v) for v in sample.columns[event.source]] if event else None
+    for name, column in tried.items():
         again = len(set(column)) < 0.7 * sample.size
-        if again and len(set(zip(sample.file_of, column, strict=True))) == sample.size:
+        figures = days is not None and _unique([column], days)  # of each day, not of the present
+        if again and not figures and len(set(zip(sample.file_of, column, strict=True))) == sample.size:
             facts.key, facts.snapshots, facts.key_note = (name,), True, "once in each file, and again in others: snapshots"
             return True
     return False
@@ -109,15 +116,16 @@ def _unique(columns: list[list[Any]], within: list[Any] | None) -> bool:
     return True
 
 
-def _grown(values: dict[str, list[Any]], within: list[Any] | None) -> tuple[str, ...]:
+def _grown(values: dict[str, list[Any]], within: list[Any] | None) -> list[tuple[str, ...]]:
     """Up to five columns, each the one that tells most records apart."""
     chosen: list[str] = []
-    while len(chosen) < min(5, len(values)):
+    tried = list(values)[:_MOST_TRIED]
+    while len(chosen) < min(5, len(tried)):
         groups = [values[c][:_LOOK] for c in chosen] + ([within[:_LOOK]] if within else [])
-        chosen.append(max((n for n in values if n not in chosen), key=lambda n: len(set(zip(values[n][:_LOOK], *groups, strict=True)))))
+        chosen.append(max((n for n in tried if n not in chosen), key=lambda n: len(set(zip(values[n][:_LOOK], *groups, strict=True)))))
         if _unique([values[c] for c in chosen], within):
-            return tuple(chosen)
-    return ()
+            return [tuple(chosen)]
+    return []
 
 
 def _distinct(sample: Sample) -> list[int]:

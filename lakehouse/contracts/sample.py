@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,12 @@ class Digits(str):
     __slots__ = ()
 
 
+class OutOfReach(str):
+    """An Arrow value as text, since it is or holds a time before year 1 or after 9999, which Python has not."""
+
+    __slots__ = ()
+
+
 @dataclass
 class Sample:
     """Records as columns of equal length. Values are text (CSV), JSON values (`Digits` for numbers with a fraction) or Arrow's Python values."""
@@ -43,7 +50,9 @@ class Sample:
     delimiter: str = ","
     multi_line: bool = False
     unreadable: int = 0
+    why: str = ""  # the likely reason for the first that is unreadable
     not_utf8: int = 0  # lines
+    left_out: int = 0  # fields of a file without a name, or with that of another
     complete: bool = True
 
     @property
@@ -63,10 +72,11 @@ def read_sample(paths: Sequence[Path], limit: int = LIMIT) -> Sample:
             _READERS[sample.format](sample, index, file, share)
         except (OSError, EOFError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
             raise _no(f"{file} can't be read as {sample.format}: {' '.join(str(error).split())[:300]}.") from error
+    if sample.unreadable > sample.size:
+        some = f"{sample.unreadable:,} of {sample.unreadable + sample.size:,} records of {_some(sample.files)}"
+        raise _no(f"{some} are no {sample.format} records: {sample.why}.")
     if not sample.size:
         raise _no(f"There is no record in {_some(sample.files)}.")
-    if sample.unreadable > sample.size:
-        raise _no(f"{sample.unreadable:,} of {sample.unreadable + sample.size:,} records of {_some(sample.files)} are no {sample.format} records.")
     return sample
 
 
@@ -164,6 +174,7 @@ def _json(sample: Sample, index: int, file: Path, limit: int) -> None:
             _add(sample, index, record)
         else:
             sample.unreadable += 1
+            sample.why = sample.why or "a record is a line that holds one object, {…}"
     if not taken and _is_json(file):
         raise ValueError(f"it has no record that is a line of its own, as `jq -c . {file.name} > {file.stem}.jsonl` makes them")
 
@@ -181,20 +192,38 @@ def _is_json(file: Path) -> bool:
 def _csv(sample: Sample, index: int, file: Path, limit: int) -> None:
     lines = _text(sample, file)
     header = next((line for line in lines if line.strip()), "")
-    sample.delimiter = _delimiter(header) if not sample.columns else sample.delimiter
+    if re.fullmatch(r'"?sep=.?"?', header.strip(), re.I):
+        raise ValueError(f"its first line, {header.strip()}, tells Excel the delimiter and is no header: remove it from the file")
+    own = _delimiter(header)
+    sample.delimiter = own if len(sample.columns) < 2 else sample.delimiter
     names = [n.strip() for n in next(csv.reader([header], delimiter=sample.delimiter))]
+    if own != sample.delimiter and own in header and len(names) == 1:
+        raise ValueError(f"its delimiter is {own!r} and that of files before it {sample.delimiter!r}, and a table's source has one")
     twice = sorted(n for n, c in Counter(names).items() if c > 1 and n)
     if twice:
         raise ValueError(f"its header names {', '.join(twice)} more than once")
+    sample.left_out = max(sample.left_out, names.count(""))
     for taken, record in enumerate(_records(lines, sample.delimiter)):
         if taken >= limit:
             sample.complete = False
             return
         if len(record) != len(names):
             sample.unreadable += 1
+            sample.why = sample.why or _misread(names, record)
             continue
         sample.multi_line = sample.multi_line or any("\n" in v or "\r" in v for v in record)
         _add(sample, index, {n: v for n, v in zip(names, record, strict=True) if n})
+
+
+def _misread(names: list[str], record: list[str]) -> str:
+    """The likely reason why a CSV record has another number of fields than the header."""
+    if len(names) == 1 or names[0].startswith("#"):
+        return "the first line seems to be no header, so remove the lines before it"
+    if any("\\" in v for v in record):
+        return "backslashes escape quotes or delimiters, so double the quotes instead, or for a draft only and then say `escape` in the contract's source"
+    if any(v.lstrip().startswith("'") for v in record):
+        return "single quotes stand around fields, so use double ones, or for a draft only and then say `quote` in the contract's source"
+    return "they have another number of fields than the header"
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
@@ -211,16 +240,39 @@ def _parquet(sample: Sample, index: int, file: Path, limit: int) -> None:
     import pyarrow.parquet as pq
 
     parquet, taken = pq.ParquetFile(file), 0
-    for column in parquet.schema_arrow:
-        sample.arrow_types.setdefault(column.name, column.type)
+    names = parquet.schema_arrow.names
+    first = {name: names.index(name) for name in names}
+    sample.left_out = max(sample.left_out, len(names) - len(first))
+    for name, place in first.items():
+        sample.arrow_types.setdefault(name, parquet.schema_arrow.field(place).type)
     for batch in parquet.iter_batches(batch_size=min(max(limit, 1), 10_000)):
-        rows = batch.slice(0, limit - taken).to_pylist()
-        for row in rows:
-            _add(sample, index, row)
-        taken += len(rows)
+        part = batch.slice(0, limit - taken)
+        columns = {name: _plain(part.column(place)) for name, place in first.items()}
+        for values in zip(*columns.values(), strict=True):
+            _add(sample, index, dict(zip(columns, values, strict=True)))
+        taken += part.num_rows
         if taken >= limit:
             break
     sample.complete = sample.complete and taken == parquet.metadata.num_rows
+
+
+def _plain(column: Any) -> list[Any]:
+    """An Arrow array's values as Python's, times in UTC."""
+    import pyarrow as pa
+
+    if getattr(column.type, "tz", None):
+        column = column.cast(pa.timestamp(column.type.unit, "UTC"))
+    try:
+        return list(column.to_pylist())
+    except OverflowError:
+        return [_reached(column.slice(i, 1)) for i in range(len(column))]
+
+
+def _reached(one: Any) -> Any:
+    try:
+        return one.to_pylist()[0]
+    except OverflowError:
+        return OutOfReach(" ".join(str(one).split()).strip("[] "))
 
 
 _READERS = {"csv": _csv, "json": _json, "parquet": _parquet}

@@ -119,6 +119,26 @@ def test_infer_never_writes_over_a_file(contracts: Path) -> None:
     assert file.read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("out", "fit"),
+    [
+        ("shop/orders.yaml", "shop/orders.odcs.yaml"),
+        ("shop/orders", "shop/orders.odcs.yaml"),
+        ("Shop/Orders-2026.odcs.yaml", "shop/orders_2026.odcs.yaml"),
+    ],
+)
+def test_infer_writes_nothing_that_would_not_be_read_as_a_contract(contracts: Path, out: str, fit: str) -> None:
+    error = run("infer", contracts / "no such sample", "--out", contracts / out).exception
+    assert isinstance(error, ContractError)
+    assert f"Write it with: --out {contracts / fit}" in str(error)
+    assert not (contracts / out).exists()
+
+
+def test_infer_writes_a_table_under_its_own_name_only(contracts: Path) -> None:
+    error = run("infer", contracts, "--name", "sale", "--domain", "crm", "--out", contracts / "shop/orders.odcs.yaml").exception
+    assert f"Write it with: --out {contracts / 'crm/sale.odcs.yaml'}" in str(error)
+
+
 def test_sources_are_written_once_and_checked(contracts: Path, tmp_path: Path) -> None:
     assert "no dbt project" in str(run("sources").exception)
     (tmp_path / "dbt").mkdir()

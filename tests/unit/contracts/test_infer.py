@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -127,6 +128,70 @@ def test_parquet_gives_the_files_own_types(tmp_path: Path) -> None:
     assert contract.source.date_pattern is None
 
 
+@pytest.mark.parametrize("far", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-05:00"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_times_that_leave_the_calendar_in_utc_are_told(tmp_path: Path, name: str, far: str) -> None:
+    file = tmp_path / BELOW / name
+    file.parent.mkdir(parents=True)
+    times = ["2026-01-01T00:00:00+01:00", "2026-01-02T00:00:00+01:00", far]
+    lines = [json.dumps({"id": i, "at": t}) for i, t in enumerate(times)] if name == "a.jsonl" else ["id,at", *[f"{i},{t}" for i, t in enumerate(times)]]
+    file.write_text("\n".join(lines))
+    contract, text = draft(tmp_path)
+    assert (contract.column("at").type, contract.event_date) == ("timestamp", "event_date")
+    assert f"# out of reach, before year 1 or after 9999 in UTC: {far}; DECIDE" in text
+    assert "# seen: 2025-12-31T23:00:00 to 2026-01-01T23:00:00" in text
+
+
+def test_parquet_times_after_the_year_9999_are_told(tmp_path: Path) -> None:
+    last, past = 253_402_300_740_000_000, 260_000_000_000_000_000  # 9999-12-31 23:59 UTC, and a time of the year 10209
+    table = pa.table(
+        {
+            "id": [1, 2],
+            "local": pa.array([0, last]).cast(pa.timestamp("us", "Europe/Berlin")),
+            "at": pa.array([0, past]).cast(pa.timestamp("us")),
+            "day": pa.array([0, 4_000_000], pa.int32()).cast(pa.date32()),
+            "inside": pa.StructArray.from_arrays([pa.array([0, past]).cast(pa.timestamp("us"))], ["at"]),
+        }
+    )
+    file = tmp_path / BELOW / "a.parquet"
+    file.parent.mkdir(parents=True)
+    pq.write_table(table, file)
+    contract, text = draft(tmp_path)
+    assert [c.type for c in contract.columns][:5] == ["bigint", "timestamp", "timestamp", "date", "struct<at:timestamp>"]
+    assert "# seen: 1970-01-01T00:00:00+00:00 to 9999-12-31T23:59:00+00:00" in text
+    for far in ("10209-01-27 06:13:20.000000;", "12921-08-18;", "timestamp[us] [ 10209-01-27 06:13:20.000000;"):
+        assert far in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "left"),
+    [
+        ("a.csv", "id,Name,name\n1,x,y\n", "# Left out: 1 field without"),
+        ("a.csv", ",Name,,name\n1,x,2,y\n", "# Left out: 3 fields without"),
+        ("a.jsonl", '{"Name": 1, "name": 2, "": 3}\n', "# Left out: 2 fields without"),
+    ],
+)
+def test_fields_that_are_left_out_are_told(tmp_path: Path, name: str, content: str, left: str) -> None:
+    file = tmp_path / BELOW / name
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    contract, text = draft(tmp_path)
+    assert [c.name for c in contract.columns if c.name != "id"] == ["Name"]
+    assert "# 'Name' and 'name' differ in case only, and one of them can be read" in text
+    assert left in text
+
+
+def test_fields_of_parquet_that_are_left_out_are_told(tmp_path: Path) -> None:
+    file = tmp_path / BELOW / "a.parquet"
+    file.parent.mkdir(parents=True)
+    pq.write_table(pa.table([pa.array([1]), pa.array(["x"]), pa.array([2]), pa.array([{"b": 1, "B": 2}])], ["a", "a", "A", "inside"]), file)
+    contract, text = draft(tmp_path)
+    assert [(c.name, c.type) for c in contract.columns] == [("a", "bigint"), ("inside", "string")]
+    assert "# Left out: 2 fields without a name" in text
+    assert "# 'a' and 'A' differ in case only" in text
+    assert "DECIDE: its fields have no names that differ in more than case" in text
+
+
 def test_records_without_a_date_are_an_entity(tmp_path: Path) -> None:
     write_csv(tmp_path, "orders.csv", [{"code": f"C{i}", "label": f"L{i}"} for i in range(30)])
     contract, text = draft(tmp_path)
@@ -159,6 +224,33 @@ def test_files_that_list_the_same_things_again_are_snapshots(tmp_path: Path) -> 
     assert contract.source.date_pattern == r"(\d{4})(\d{2})(\d{2})"
     assert "snapshots" in text
     assert "`mode: snapshot`" in text
+
+
+@pytest.mark.parametrize("thing", ["sku", "article"])
+def test_snapshots_are_found_by_any_column_that_is_no_measure(tmp_path: Path, thing: str) -> None:
+    for day in (1, 2, 3):
+        rows = [{"title": f"T{i % 290}", "price": f"{i + day * (i % 300 < 20)}.00", thing: f"P{i}"} for i in range(300)]
+        write_csv(tmp_path, f"product_2026010{day}.csv", rows)
+    contract, text = draft(tmp_path, name="product")
+    assert (contract.kind, contract.key) == ("entity", (thing,))
+    assert "snapshots" in text
+
+
+@pytest.mark.parametrize("files", [1, 28])
+@pytest.mark.parametrize(("figure", "different"), [("visits", 331), ("sales", 337)])
+def test_figures_of_each_day_are_events_however_many_files_they_come_in(tmp_path: Path, files: int, figure: str, different: int) -> None:
+    rows = [{"date": f"2026-01-{1 + i // 12:02}", "store": f"S{i % 12}", figure: 1000 + i * 7919 % different} for i in range(336)]
+    for part in range(files):
+        write_csv(tmp_path, f"figures_{part}.csv", rows[part * 336 // files : (part + 1) * 336 // files])
+    contract, text = draft(tmp_path)
+    assert (contract.kind, contract.key, contract.event_date) == ("event", ("store",), "date")
+    assert "within an event date" in text
+
+
+def test_a_number_in_each_file_is_no_thing_where_records_have_an_id(tmp_path: Path) -> None:
+    for part in range(3):
+        write_csv(tmp_path, f"orders_{part}.csv", [{"position_no": i, "order_id": f"O{part}-{i}"} for i in range(30)])
+    assert draft(tmp_path)[0].key == ("order_id",)
 
 
 def test_a_pair_is_a_key_where_no_column_is(tmp_path: Path) -> None:
@@ -262,6 +354,17 @@ def test_codes_of_digits_are_no_numbers_with_signs(tmp_path: Path) -> None:
     assert "with signs" not in text
 
 
+@pytest.mark.parametrize("row", [{"code": "C", "ordered_at": "2026-01-01T00:00:00Z"}, {"code": "C", "value": 1.5}])
+def test_the_rule_in_the_draft_holds_once_its_comment_signs_are_gone(tmp_path: Path, row: dict[str, Any]) -> None:
+    write_csv(tmp_path, "orders.csv", [row])
+    _, text = draft(tmp_path)
+    file = tmp_path / "contracts/sales/orders.odcs.yaml"
+    file.write_text(re.sub(r"# (quality:|  - \{id: plausible)", r"\1", text))
+    checked = check_file(file)
+    assert checked.contract is not None, [str(m) for m in checked.mistakes]
+    assert "plausible" in [r.name for r in checked.contract.rules]
+
+
 def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
     file = tmp_path / BELOW / "big.csv"
     file.parent.mkdir(parents=True)
@@ -277,7 +380,14 @@ def test_no_more_than_the_limit_is_read(tmp_path: Path) -> None:
         ("a.csv", b"a,b\n", "no record"),
         ("a.csv", b"a,a\n1,2\n", "names a more than once"),
         ("a.json", b'[{"a": 1}]', "JSON array; one record per line"),
-        ("a.jsonl", b"not json\n", "There is no record"),
+        ("a.csv", b"sep=;\na;b\n1;2\n", "sep=;, tells Excel the delimiter and is no header: remove it"),
+        ("a.csv", b"# exported 2026-01-01\na,b\n1,2\n3,4\n", "3 of 3 records"),
+        ("a.csv", b"# exported 2026-01-01, by Ada\na,b,c\n1,2,3\n", "seems to be no header, so remove the lines before it"),
+        ("a.csv", b'a,b\n1,"x \\"y, z\\""\n', "backslashes escape quotes or delimiters"),
+        ("a.csv", b"a,b\n1,'x, y'\n", "single quotes stand around fields"),
+        ("a.csv", b"a,b\n1,2,3\n", "another number of fields than the header"),
+        ("a.jsonl", b"not json\n", "1 of 1 records"),
+        ("a.jsonl", b"1\n2\n", "a record is a line that holds one object"),
         ("a.jsonl", b'{"a":1}\nx\ny\nz\n', "3 of 4 records"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16"), "UTF-16"),
         ("a.json", b'{\n "a": 1,\n "b": {"c": [1]}\n}\n', "no record that is a line of its own, as `jq -c . a.json > a.jsonl`"),
@@ -302,6 +412,13 @@ def test_files_of_two_formats_are_told(tmp_path: Path) -> None:
     write_csv(tmp_path, "a.csv", [{"a": 1}])
     (tmp_path / BELOW / "b.jsonl").write_text("{}")
     with pytest.raises(ContractError, match="several formats"):
+        infer([tmp_path / BELOW])
+
+
+def test_files_with_different_delimiters_are_told(tmp_path: Path) -> None:
+    write_csv(tmp_path, "a.csv", [{"a": 1, "b": 2}])
+    write_csv(tmp_path, "b.csv", [{"a": 1, "b": 2}], delimiter=";")
+    with pytest.raises(ContractError, match="b.csv can't be read as csv: its delimiter is ';' and that of files before it ','"):
         infer([tmp_path / BELOW])
 
 
