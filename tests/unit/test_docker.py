@@ -94,6 +94,28 @@ def test_our_services_are_given_settings_that_there_are_and_run_without_privileg
     assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
+class _Reset(yaml.SafeLoader):
+    """Reads what Compose takes away: `!reset` is a text."""
+
+
+_Reset.add_constructor("!reset", lambda *_: "reset")
+
+
+@pytest.mark.parametrize(
+    ("file", "keys"),
+    [("compose.aws.yaml", {"AWS_SESSION_TOKEN": None}), ("compose.role.yaml", {"AWS_ACCESS_KEY_ID": "reset", "AWS_SECRET_ACCESS_KEY": "reset"})],
+)
+def test_with_another_object_store_nobody_starts_or_waits_for_ours(file: str, keys: dict[str, str | None]) -> None:
+    changed = yaml.load((DOCKER / file).read_text(), _Reset)["services"]
+    out = {name for name, service in changed.items() if service.get("profiles") == ["never"]}
+    assert out == {"s3", "bucket"}
+    ours = {name for name, service in SERVICES.items() if service["image"].startswith("lakehouse")} - out
+    assert {name for name, service in changed.items() if service.get("environment") == keys} == ours
+    waiting = {name for name, service in SERVICES.items() if out & set(service.get("depends_on", {}))} - out
+    assert {name for name, service in changed.items() if service.get("depends_on") == "reset"} == waiting
+    assert not [name for name in waiting if set(SERVICES[name]["depends_on"]) - out]  # nothing else is reset with it
+
+
 def test_a_variable_is_filled_in_as_compose_does() -> None:
     assert [filled(text, {"A": "1", "E": ""}) for text in ("${A:-2}", "${B:-2}", "${E:-2}", "${E-2}", "x${A}y")] == ["1", "2", "2", "", "x1y"]
 
