@@ -149,11 +149,18 @@ def infer(
 @app.command(epilog="Example: lakehouse contract sources --check")
 def sources(check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the file is stale.")] = False) -> None:
     """Write the dbt sources file from the contracts."""
-    from lakehouse.contracts.dbt_sources import FILE, is_stale, sources_yaml
+    from lakehouse.contracts.dbt_sources import FILE, is_stale, lost, sources_yaml
 
     contracts = load_contracts(settings().contracts)
     file = settings().dbt_project / FILE
     stale = is_stale(file, contracts)
+    if gone := lost(settings().dbt_project, contracts):
+        read = ", ".join(f"silver.{table} (read by {', '.join(models)})" for table, models in gone.items())
+        raise ContractError(
+            f"{_short(file)} would lose tables that models read, and dbt could not parse the project: {read}.",
+            state="Nothing was written.",
+            next_step="Set LAKEHOUSE_DBT_PROJECT to this lake's own project (docs/add-a-table.md, section 5), or first remove these models.",
+        )
     if check and stale:
         raise ContractError(
             f"{_short(file)} does not say what the contracts say.", state="Nothing was written.", next_step="Renew it with: lakehouse contract sources"

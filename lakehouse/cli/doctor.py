@@ -23,7 +23,8 @@ _SIGNS = {"ok": "[green]✓[/green]", "note": "[yellow]![/yellow]", "problem": "
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False) -> None:
     """Say what is wrong with this installation, and the command that mends it.
 
-    Looks at Python, packages, Java, jars, settings, disk, contracts, dbt, Dagster, its processes and the catalogue; changes and starts nothing.
+    Looks at Python, packages, Java, jars, settings, disk, contracts, dbt, Dagster, its processes and the catalogue.
+    Starts nothing, and changes nothing but dbt's manifest, which is made anew where it is old.
 
     Exit code 1 when there is a problem; a note (!) is not one.
     """

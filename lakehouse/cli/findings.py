@@ -1,4 +1,4 @@
-"""The checks of `lakehouse doctor`, one function each: look, and say what was found. None changes or starts anything.
+"""The checks of `lakehouse doctor`, one function each: look, and say what was found. None changes or starts anything, dbt's manifest apart.
 
 Not here: running and showing them (`doctor`).
 """
@@ -21,7 +21,7 @@ from lakehouse.cli import supervisor
 from lakehouse.cli.instance import TEMPLATE, dagster_home, prepare
 from lakehouse.cli.output import plural, size
 from lakehouse.cli.services import CODE, DAEMON, SERVICES, WEB
-from lakehouse.contracts.dbt_sources import FILE, is_stale
+from lakehouse.contracts.dbt_sources import FILE, is_stale, lost
 from lakehouse.contracts.loader import check_folder, load_contracts
 from lakehouse.engine import aot, catalog, launcher
 from lakehouse.engine.config import engine_config, java_version
@@ -29,7 +29,7 @@ from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, 
 from lakehouse.engine.lease import holder
 from lakehouse.engine.metadata import open_table
 from lakehouse.errors import DataError, StorageError
-from lakehouse.gold.project import is_current
+from lakehouse.gold.project import manifest_path
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
 from lakehouse.storage import check
@@ -176,14 +176,20 @@ def _contracts() -> Iterator[Finding]:
 
 
 def _dbt() -> Iterator[Finding]:
+    """Only dbt can say whether it can parse the project: it does when its manifest is old, as the next command would."""
     project = settings().dbt_project
     if not (project / "dbt_project.yml").is_file():
         yield Finding("dbt", "problem", f"There is no dbt project in {project}.", "Set LAKEHOUSE_DBT_PROJECT to its folder.")
         return
-    if is_stale(project / FILE, load_contracts(settings().contracts)):
+    contracts = load_contracts(settings().contracts)
+    others = lost(project, contracts)
+    if not others and is_stale(project / FILE, contracts):
         yield Finding("dbt", "problem", f"{project / FILE} does not say what the contracts say.", "lakehouse contract sources")
-    elif not is_current(project / "target" / "manifest.json"):
-        yield Finding("dbt", "note", "The manifest is older than the project; the next command makes it anew.")
+        return
+    manifest_path()
+    if others:
+        tables = ", ".join(f"silver.{table}" for table in others)
+        yield Finding("dbt", "note", f"Marts over {tables} are left out: this lake has no such contract.", "Marts of its own: docs/add-a-table.md, section 5")
     else:
         yield Finding("dbt", "ok", "sources as the contracts say, manifest current")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ _HEAD = """\
 # Generated from the contracts; do not edit. Renew it with: lakehouse contract sources
 # A test, and `lakehouse contract sources --check`, fail when it is stale.
 """
+_NAMED = re.compile(r"^ *- name: (\w+)$", re.M)  # as text: a file that a merge has broken is renewed, too
+_READ = re.compile(r"""\bsource\(\s*['"]silver['"]\s*,\s*['"](\w+)['"]\s*\)""")
 
 
 def sources_yaml(contracts: Mapping[str, Contract]) -> str:
@@ -36,6 +39,18 @@ class _Dumper(yaml.SafeDumper):
 def is_stale(file: Path, contracts: Mapping[str, Contract]) -> bool:
     """Whether the file is missing or differs from what the contracts say."""
     return not file.is_file() or file.read_text("utf-8") != sources_yaml(contracts)
+
+
+def lost(project: Path, contracts: Mapping[str, Contract]) -> dict[str, list[str]]:
+    """Tables that the sources file names, models read, and no contract describes, with these models: the project is another lake's, too.
+
+    Without them dbt could not parse it.
+    """
+    file = project / FILE
+    named = set(_NAMED.findall(file.read_text("utf-8"))) - set(contracts) if file.is_file() else set()
+    read = {model.stem: set(_READ.findall(model.read_text("utf-8"))) for model in sorted((project / "models").rglob("*.sql"))}
+    found = {table: [model for model, tables in read.items() if table in tables] for table in sorted(named)}
+    return {table: models for table, models in found.items() if models}
 
 
 def _table(contract: Contract) -> dict[str, Any]:

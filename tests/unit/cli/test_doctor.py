@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ from unittest.mock import MagicMock
 import pytest
 from typer.testing import CliRunner
 
-from lakehouse.cli import doctor, findings
+from lakehouse.cli import contract, doctor, findings
 from lakehouse.cli.findings import CHECKS, Finding
+from lakehouse.contracts.dbt_sources import FILE, sources_yaml
+from lakehouse.contracts.loader import load_contracts
 from lakehouse.engine.config import MEANING
-from lakehouse.errors import SetupError
-from lakehouse.settings import settings
+from lakehouse.errors import ContractError, SetupError
+from lakehouse.settings import PROJECT, settings
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,36 @@ def test_missing_contracts_and_a_stale_process_file_are_problems_with_a_command(
     assert contracts.level == processes.level == "problem"
     assert "lakehouse contract infer" in contracts.mend
     assert processes.mend == "lakehouse up"
+
+
+@pytest.fixture
+def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A lake with one contract, over the example's dbt project; the project."""
+    (tmp_path / "contracts" / "web").mkdir(parents=True)
+    shutil.copy(PROJECT / "contracts/web/web_click.odcs.yaml", tmp_path / "contracts/web")
+    shutil.copytree(PROJECT / "dbt_project", tmp_path / "dbt", ignore=shutil.ignore_patterns("target", "logs"))
+    monkeypatch.setenv("LAKEHOUSE_CONTRACTS", str(tmp_path / "contracts"))
+    monkeypatch.setenv("LAKEHOUSE_DBT_PROJECT", str(tmp_path / "dbt"))
+    settings.cache_clear()
+    return tmp_path / "dbt"
+
+
+def test_a_second_lake_over_the_examples_project_is_fine_and_leaves_its_sources_alone(second: Path) -> None:
+    before = (second / FILE).read_text()
+    (dbt,) = CHECKS["dbt"]()
+    assert (dbt.level, "silver.customer" in dbt.text, "silver.web_click" in dbt.text) == ("note", True, False)
+    error = CliRunner().invoke(contract.app, ["sources"]).exception
+    assert isinstance(error, ContractError)
+    assert "silver.customer (read by stg_customer)" in error.what
+    assert (error.state, "LAKEHOUSE_DBT_PROJECT" in (error.next_step or "")) == ("Nothing was written.", True)
+    assert (second / FILE).read_text() == before
+
+
+def test_a_project_that_dbt_cannot_parse_is_a_problem(second: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (second / FILE).write_text(sources_yaml(load_contracts(settings().contracts)))
+    monkeypatch.setattr(doctor, "CHECKS", {"dbt": CHECKS["dbt"]})
+    (found,) = json.loads(CliRunner().invoke(doctor.app, ["--json"]).stdout)["findings"]
+    assert (found["level"], "silver.customer" in found["text"]) == ("problem", True)
 
 
 def test_looking_at_the_engine_and_the_home_starts_and_makes_nothing(home: Path) -> None:

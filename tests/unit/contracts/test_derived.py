@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lakehouse.contracts.dbt_sources import FILE, is_stale, sources_yaml
+from lakehouse.contracts.dbt_sources import FILE, is_stale, lost, sources_yaml
 from lakehouse.contracts.loader import Checked, load_contracts
 from lakehouse.contracts.model import Contract
 from lakehouse.contracts.rules import implied_names, implied_rules
@@ -87,6 +87,17 @@ def test_a_sources_file_is_stale_when_it_is_missing_or_differs(contract: Contrac
     file.write_text(sources_yaml(contracts))
     assert not is_stale(file, contracts)
     assert is_stale(file, {contract.name: dataclasses.replace(contract, version="1.1.0")})
+
+
+def test_tables_that_models_read_and_no_contract_describes_would_be_lost(contract: Contract, tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    file.parent.mkdir(parents=True)
+    (tmp_path / "models/stg_reading.sql").write_text("select * from {{ source('silver', 'reading') }}")
+    (tmp_path / "models/fct_readings.sql").write_text('select 1 from {{ source("silver", "reading") }}, {{ source("silver", "never_there") }}')
+    assert lost(tmp_path, {}) == {}
+    file.write_text(sources_yaml({n: dataclasses.replace(contract, name=n) for n in ("reading", "unread")}))
+    assert lost(tmp_path, {}) == {"reading": ["fct_readings", "stg_reading"]}
+    assert lost(tmp_path, {"reading": contract}) == {}
 
 
 def test_the_projects_sources_file_says_what_its_contracts_say() -> None:
