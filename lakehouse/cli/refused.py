@@ -159,7 +159,7 @@ def export(records: Iterable[dict[str, Any]], header: Sequence[str], file: Path)
         for record in records:
             values = {name: _plain(value) for name, value in record.items()}
             if file.suffix == ".csv":
-                writer.writerow(_json(v) if isinstance(v, list | dict) else v for v in values.values())
+                writer.writerow(_json(v) if isinstance(v := values[name], list | dict) else v for name in header)
             else:
                 stream.write(_json(values) + "\n")
             count += 1
