@@ -236,7 +236,7 @@ def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_chang
     sync(lake, contract)
     days = lake.spark.sql("SELECT explode(sequence(date'2026-01-08', date'2026-01-24')) AS date_day, 1 AS n")
     contracts, engine = {contract.name: contract}, lambda: lake.spark
-    note = notes([mart], "test", {mart.name: taken_now(mart)})[mart.name]
+    note = notes([mart], "test", taken_now([mart]))[mart.name]
     days.where("date_day < '2026-01-10'").write.format("delta").partitionBy("date_day").saveAsTable(mart.table.sql)
     days.where("date_day >= '2026-01-10'").write.format("delta").mode("append").option("userMetadata", note).saveAsTable(mart.table.sql)
     assert not stale(mart, contracts, engine).moved
