@@ -17,7 +17,7 @@ from lakehouse.pending import Trouble, due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
 _TIDY = 300  # passes, about an hour of a stream, after which Dagster is made to forget old ones: some seconds
-_PATIENCE = 30.0  # seconds at most until what a pass could not change is tried again; meanwhile whatever else comes is taken in
+_LONGEST = 5  # what a pass could not change is tried again after 2, 4, … 2^5 seconds; meanwhile whatever else comes is taken in
 
 
 def keep_up(lake: Lake, idle: float) -> None:
@@ -37,7 +37,7 @@ def keep_up(lake: Lake, idle: float) -> None:
                 continue
             outcome = run_pass(ready, lake, work)
             passes, tries, failed = passes + 1, tries + 1 if work.fingerprint == last else 1, not outcome.success
-            last, again = work.fingerprint, time.monotonic() + min(2.0**tries, _PATIENCE)
+            last, again = work.fingerprint, time.monotonic() + 2 ** min(tries, _LONGEST)
             records = sum(int(of.get("records_in", 0)) for of in outcome.reported.values())
             err.print(f"{datetime.now(UTC):%H:%M:%S}  {records:,} records through Silver, {plural(len(work.models), 'mart')}, {seconds(began())}", markup=False)
             if passes % _TIDY == 0:

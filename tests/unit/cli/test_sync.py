@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lakehouse import run_history
 from lakehouse.cli import following, output, runner, status, sync
 from lakehouse.cli.lake import Lake, known_table
 from lakehouse.cli.runner import CheckFailed, Outcome
@@ -24,6 +25,7 @@ from lakehouse.cli.summary import show_checks
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.errors import ContractError
 from lakehouse.failures import _words
+from lakehouse.pending import Due
 from lakehouse.settings import PROJECT, settings
 
 
@@ -150,3 +152,17 @@ def test_a_follower_neither_spins_over_what_no_pass_changes_nor_stays_for_it(lak
         following.keep_up(lake, 3.0)
     assert 1 < len(passes) < 4  # at once, and after two seconds
     assert len(set(passes)) == 1
+
+
+def test_what_fails_for_half_a_day_is_tried_each_half_minute(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, passes = [0.0], []
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(following, "time", clock)
+    monkeypatch.setattr(following, "due", lambda *_: Due(("product",), (), (), "the same"))
+    monkeypatch.setattr(runner, "session", lambda *_: nullcontext(SimpleNamespace(instance=None)))
+    monkeypatch.setattr(run_history, "forget_runs", lambda _: 0)
+    monkeypatch.setattr(following, "run_pass", lambda *_: passes.append(now[0]) or SimpleNamespace(success=False, reported={}))
+    with pytest.raises(typer.Exit):
+        following.keep_up(lake, 43_200.0)
+    rests = [b - a for a, b in zip(passes, passes[1:], strict=False)]
+    assert rests[:5] == [2, 4, 8, 16, 32] and set(rests[5:]) == {32} and len(rests) > 1_024
