@@ -110,7 +110,7 @@ def choose(contract: Contract, rule: str | None, days: frozenset[Day] | None) ->
     for day in sorted((d for d in held if days is None or d in days), key=lambda d: d or date.min, reverse=True):
         where = f"{_broke(rule)} AND _source_date {'IS NULL' if day is None else f'= DATE {rows.text(day.isoformat())}'}"
         sql = f"SELECT * FROM t WHERE {where} ORDER BY _source, _source_position, _payload"
-        yield from rows.select(contract.quarantine, sql, delta.version())
+        yield from rows.select(contract.quarantine, sql, delta)
 
 
 def number(contract: Contract, rule: str | None, days: frozenset[Day] | None) -> int:

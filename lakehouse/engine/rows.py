@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-from deltalake import QueryBuilder
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from lakehouse.engine.metadata import open_table
@@ -19,12 +19,12 @@ from lakehouse.storage import explained
 from lakehouse.tables import Table
 
 
-def select(table: Table, sql: str, version: int | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a query over the table at a version (None: the newest), which it calls `t`, by column, as they come; none where there is no table.
+def select(table: Table, sql: str, delta: DeltaTable | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a query over the table, which it calls `t`, by column, as they come; none where there is no table. `delta`: it, where it is open.
 
     Times are aware, in UTC. Raises `DataError` when the files of a table can't be read, and `StorageError`.
     """
-    delta = open_table(table, version)
+    delta = delta or open_table(table)
     if delta is None:
         return
     try:

@@ -91,16 +91,14 @@ def seen(model: Model, planned: Mapping[str, Taken]) -> dict[str, TableState] | 
     """
     found = _sources(model)
     for parent in model.parents:
-        mart, will = metadata.state(parent.table), planned.get(parent.name)
+        mart = metadata.state(parent.table) if parent.name not in planned else None
+        holds = planned.get(parent.name, mart.note.consumed if mart is not None and mart.note is not None else {})
         for name in parent.sources & set(found):
             source = found[name]
-            held = mart.consumed(source) if mart is not None else None
-            if will is not None:
-                own, version = will.get(str(source.table), ("", -1))
-                held = version if own == source.id else None
-            if held is None:
+            own, version = holds.get(str(source.table), ("", -1))
+            if own != source.id or version > source.version:
                 return None
-            found[name] = replace(source, version=min(held, source.version), data=min(held, source.data))
+            found[name] = replace(source, version=version, data=min(version, source.data))
     return found
 
 

@@ -115,10 +115,10 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
         if unique_id not in made:
             n, below = nodes[unique_id], [make(p) for p in nodes[unique_id]["depends_on"]["nodes"] if p in nodes]
             own = Reach(frozenset(sources[p] for p in n["depends_on"]["nodes"] if p in sources), **n["config"].get("meta", {}).get("reads_days", {}))
-            reach, in_place = own.beyond(m.reach for m in below), [m for m in below if m.materialized in _IN_PLACE]
-            code = hashlib.sha256(repr((n["checksum"]["checksum"], sorted(m.code for m in in_place))).encode()).hexdigest()[:12]
+            reach, in_place = own.beyond(m.reach for m in below), sorted(m.code for m in below if m.materialized in _IN_PLACE)
+            code = hashlib.sha256(repr((n["checksum"]["checksum"], in_place)).encode()).hexdigest()[:12]
             homes = frozenset((s, domains[s]) for s in reach.sources if domains[s])
-            parents = {p.name: p for m in below for p in (m.parents if m in in_place else (m,))}
+            parents = {p.name: p for m in below for p in (m.parents if m.materialized in _IN_PLACE else (m,))}
             made[unique_id] = Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), reach, code, homes, tuple(parents.values()))
         return made[unique_id]
 

@@ -36,17 +36,13 @@ _OF_SNAPSHOTS = envelope(
 
 @dataclass(frozen=True)
 class FilePortion(Portion):
-    """Files to read together. `changed`: they were read before, and their rows are replaced.
-
-    For a rebuild: `again` are its days, `elsewhere` those of the files that Bronze has under another day, or none.
-    """
+    """Files to read together. `known`: the paths of those that were read before, whose rows are replaced. `again`: the days of a rebuild."""
 
     contract: Contract
     source: FileSource
     files: tuple[SourceFile, ...]
-    changed: bool = False
+    known: frozenset[str] = frozenset()
     again: frozenset[date] = frozenset()
-    elsewhere: frozenset[str] = frozenset()
 
     @property
     def amount(self) -> Amount:
@@ -60,8 +56,8 @@ class FilePortion(Portion):
 
     @property
     def replaces(self) -> str | None:
-        """Only the changed files' own rows: a neighbour that vanished from the source stays."""
-        replaced = [f.path for f in self.files if self.changed or f.path in self.elsewhere]
+        """Only the known files' own rows, and the days of a rebuild: a neighbour that vanished from the source stays."""
+        replaced = [f.path for f in self.files if f.path in self.known]
         paths = ", ".join("'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'" for path in replaced)
         days = ", ".join(f"date'{d}'" for d in sorted(self.again))
         return (f"_source_date in ({days}) or " if days else "") + f"_source in ({paths})" if replaced else None
@@ -128,17 +124,18 @@ class Files:
 
     def _portions(self, found: Difference) -> Iterator[Portion]:
         """Files in portions of bounded number and size, changed ones first."""
-        for files, is_change in ((found.changed, True), (found.new, False)):
+        known = frozenset(f.path for f in found.changed)
+        for files in (found.changed, found.new):
             portion: list[SourceFile] = []
             size = 0
             for file in files:
                 if portion and (len(portion) >= self.source.max_files or size + file.size > self.source.max_bytes):
-                    yield FilePortion(self.contract, self.source, tuple(portion), is_change)
+                    yield FilePortion(self.contract, self.source, tuple(portion), known)
                     portion, size = [], 0
                 portion.append(file)
                 size += file.size
             if portion:
-                yield FilePortion(self.contract, self.source, tuple(portion), is_change)
+                yield FilePortion(self.contract, self.source, tuple(portion), known)
 
     def again(self, state: TableState, days: Collection[date], *, force: bool = False) -> Look:
         """The files of these days. Raises `SourceShrank` when the table has some that the source no longer has."""
@@ -152,7 +149,7 @@ class Files:
         elsewhere = frozenset(f.path for f in files if f.path in held and held[f.path].day not in days)
         if gone and not force:
             raise shrank(self.contract, self.source, gone)
-        return Look((FilePortion(self.contract, self.source, files, again=frozenset(days), elsewhere=elsewhere),), hidden=listing.hidden)
+        return Look((FilePortion(self.contract, self.source, files, elsewhere, frozenset(days)),), hidden=listing.hidden)
 
 
 def _days_since(ledger: dict[str, Entry], since: date | None) -> set[Day]:

@@ -82,6 +82,6 @@ def test_a_rebuild_keeps_the_progress_as_it_is_so_that_a_topic_made_anew_is_stil
 def test_a_partition_that_comes_back_to_a_topic_made_anew_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     before: dict[str, Any] = {"t/0": 30, "t/1": 100, "t": "id0"}
     made_anew = look(monkeypatch, before, {("t", 0): (0, 9)}, force=True).portions[-1].positions
-    (portion,) = look(monkeypatch, {**before, **made_anew}, {("t", 0): (0, 9), ("t", 1): (0, 150)}).portions[-1:]
-    ranges = [p.ranges.get(("t", 1)) for p in look(monkeypatch, {**before, **made_anew}, {("t", 0): (0, 9), ("t", 1): (0, 150)}).portions]  # type: ignore[attr-defined]
-    assert (ranges[0][0], ranges[-1][1], portion.positions["t/1"]) == (0, 150, 150)  # type: ignore[index]
+    portions = look(monkeypatch, {**before, **made_anew}, {("t", 0): (0, 9), ("t", 1): (0, 150)}).portions
+    ranges = [p.ranges.get(("t", 1)) for p in portions]  # type: ignore[attr-defined]
+    assert (ranges[0][0], ranges[-1][1], portions[-1].positions["t/1"]) == (0, 150, 150)  # type: ignore[index]
