@@ -228,3 +228,26 @@ def test_an_empty_list_of_dates_stops_the_run_before_anything_is_written(built: 
     done = dbt(target, "run", "--select", "fct_web_sessions_daily", dates=[])
     assert done.returncode == 1
     assert "at least one ISO date" in done.stdout
+
+
+def test_a_view_has_the_types_that_a_contract_was_widened_to_and_is_not_made_again_for_it(spark: SparkSession, tmp_path: Path) -> None:
+    project, target = tmp_path / "dbt_project", tmp_path / "target"
+    shutil.copytree(ROOT / "dbt_project", project, ignore=shutil.ignore_patterns("target", "logs", "models"))
+    (project / "models/staging").mkdir(parents=True)
+    query = "select price, price * 2 as twice from silver.widened"
+    (project / "models/staging/stg_widened.sql").write_text(query, "utf-8")
+    spark.sql("CREATE TABLE silver.widened (price decimal(10,2)) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')").collect()
+    spark.sql(f"CREATE VIEW staging.stg_widened AS {query}").collect()  # as a lake has it that was made before
+
+    def made() -> str:
+        succeed(dbt(target, "run", project=project))
+        return next(target.rglob("run/**/stg_widened.sql")).read_text("utf-8")
+
+    assert "create or replace view" in made()
+    spark.sql("ALTER TABLE silver.widened ALTER COLUMN price TYPE decimal(12,4)").collect()
+    spark.sql("INSERT INTO silver.widened VALUES (0.1249)").collect()
+    assert "unchanged" in made()
+    assert spark.table("staging.stg_widened").collect() == [Row(price=Decimal("0.1249"), twice=Decimal("0.2498"))]
+    assert "unchanged" in made()
+    spark.sql("DROP VIEW staging.stg_widened").collect()
+    spark.sql("DROP TABLE silver.widened").collect()
