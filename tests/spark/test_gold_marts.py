@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from lakehouse.contracts.loader import load_contracts
+from lakehouse.contracts.model import Column
 from lakehouse.engine.metadata import changes, open_table
 from lakehouse.tables import Table
 from tests.spark.gold import ROOT, dbt, insert, make_silver, succeed
@@ -228,6 +230,35 @@ def test_an_empty_list_of_dates_stops_the_run_before_anything_is_written(built: 
     done = dbt(target, "run", "--select", "fct_web_sessions_daily", dates=[])
     assert done.returncode == 1
     assert "at least one ISO date" in done.stdout
+
+
+def limits(column: Column) -> list[Decimal]:
+    """The least, the next and the greatest number that a contract accepts."""
+    digits, scale = (int(n) for n in re.findall(r"\d+", column.type)) if column.type.startswith("decimal") else (0, 0)
+    least, step = Decimal(str(column.minimum)), Decimal(1).scaleb(-scale)
+    return [least, least + step, Decimal(10) ** (digits - scale) - step if column.maximum is None else Decimal(str(column.maximum))]
+
+
+def test_whatever_numbers_the_contracts_accept_no_mart_fails(spark: SparkSession, built: str, target: Path) -> None:
+    day, contracts = "2026-12-01", load_contracts(ROOT / "contracts")
+    line = {"line_no": 1, "customer_id": "C00001", "status": "placed", "ordered_at": f"{day} 10:00:00", "order_date": day, "promised_date": day}
+    for table, columns, fixed in (
+        ("sales_order_line", ("quantity", "unit_price", "unit_cost", "discount"), line),
+        ("production_run", ("planned_units", "produced_units", "scrap_units"), {"machine_id": "M01", "run_date": day}),
+        ("sensor_reading", ("value",), {"machine_id": "M01", "metric": "pressure", "event_time": f"{day} 10:00:00", "event_date": day}),
+        ("product", ("list_price", "unit_cost"), {"valid_from": "2026-01-01", "is_current": "true", "is_deleted": "false"}),
+    ):
+        numbers = [limits(c) for name in columns for c in contracts[table].columns if c.name == name]
+        met = [fixed | dict(zip(columns, values, strict=True)) for values in itertools.product(*numbers)]
+        if table != "sensor_reading":
+            met = [r | {"product_id": f"TOY-{n + 100}"} for n, r in enumerate(met)]
+        if table == "sales_order_line":  # each also with the same for nothing beside it
+            met = [r | own for r in met for own in ({"order_id": "SO-1"}, {"order_id": "SO-2", "unit_price": 0, "discount": 0})]
+        insert(spark, table, met)
+        for rule in contracts[table].rules:
+            if rule.on_fail == "quarantine":
+                spark.sql(f"DELETE FROM silver.{table} WHERE NOT ({rule.expression})").collect()
+    succeed(dbt(target, "build", "--exclude-resource-type", "unit_test", "--select", "fct_*", "dim_product", dates=[day]))
 
 
 def test_a_view_has_the_types_that_a_contract_was_widened_to_and_is_not_made_again_for_it(spark: SparkSession, tmp_path: Path) -> None:

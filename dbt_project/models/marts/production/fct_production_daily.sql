@@ -28,7 +28,7 @@ final as (
     select
         *,
         produced_units - planned_units as units_against_plan,
-        cast(produced_units / nullif(planned_units, 0) as decimal(9, 4)) as plan_attainment_rate,
+        cast(produced_units / nullif(planned_units, 0) as decimal(18, 4)) as plan_attainment_rate,
         cast(scrap_units / nullif(produced_units, 0) as decimal(9, 4)) as scrap_rate
     from daily
 

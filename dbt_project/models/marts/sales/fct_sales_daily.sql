@@ -30,7 +30,8 @@ final as (
     select
         *,
         cast(net_revenue - cost as decimal(18, 2)) as margin,
-        cast((net_revenue - cost) / nullif(net_revenue, 0) as decimal(9, 4)) as margin_rate
+        -- Wide enough for one cent of revenue and the greatest cost that its type holds.
+        cast((net_revenue - cost) / nullif(net_revenue, 0) as decimal(22, 4)) as margin_rate
     from daily
 
 )
