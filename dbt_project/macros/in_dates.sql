@@ -35,10 +35,10 @@
     {%- endif -%}
     {%- set reach = (config.get('meta') or {}).get('reads_days') -%}
     {%- if not reach -%}
-        {%- do exceptions.raise_compiler_error(model.name ~ " reads neighbouring days: declare `meta: {reads_days: {before: …, after: …}}` in its yml.") -%}
+        {%- do exceptions.raise_compiler_error(model.name ~ " reads neighbouring days: declare `meta: {reads_days: {before: …, after: …}}` (one of them will do) in its yml.") -%}
     {%- endif -%}
     {%- for date in dates -%}
-        {%- for days in range(-reach.before, reach.after + 1) -%}
+        {%- for days in range(-reach.get('before', 0), reach.get('after', 0) + 1) -%}
             {%- do around.append(modules.datetime.date.fromisoformat(date) + modules.datetime.timedelta(days=days)) -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -6,7 +6,7 @@
     {% if raw_strategy != 'replace_where' %}
         {% do exceptions.raise_compiler_error("Incremental strategy `" ~ raw_strategy ~ "`: this project writes its facts with `replace_where` only.") %}
     {% endif %}
-    {% if file_format != 'delta' or not config.get('partition_by') %}
+    {% if file_format != 'delta' or not day_column(model) %}
         {% do exceptions.raise_compiler_error("`replace_where` needs `file_format: delta` and `partition_by`, the column of days.") %}
     {% endif %}
     {{ return(raw_strategy) }}
@@ -14,9 +14,21 @@
 
 
 {% macro dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates) %}
-    {%- do assert_contract(source) %}
+    {%- do assert_contract(source) -%}
+    {%- set these = in_dates(day_column(model)) %}
     insert into {{ target }}
     by name
-    replace where {{ in_dates(config.get('partition_by')) }}
-    select * from {{ source }} where {{ in_dates(config.get('partition_by')) }}
+    replace where {{ these }}
+    select * from {{ source }} where {{ these }}
+{% endmacro %}
+
+
+{#- A mart's column of days: its `partition_by`, a name or a list of one. -#}
+{% macro day_column(mart) %}
+    {%- set told = mart.config.get('partition_by') or [] -%}
+    {%- set columns = [told] if told is string else told -%}
+    {%- if columns | length > 1 -%}
+        {%- do exceptions.raise_compiler_error(mart.name ~ " has `partition_by` " ~ columns | join(", ") ~ ": it is the one column of days.") -%}
+    {%- endif -%}
+    {{ return(columns[0] if columns else none) }}
 {% endmacro %}

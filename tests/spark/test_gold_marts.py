@@ -261,10 +261,39 @@ def test_whatever_numbers_the_contracts_accept_no_mart_fails(spark: SparkSession
     succeed(dbt(target, "build", "--exclude-resource-type", "unit_test", "--select", "fct_*", "dim_product", dates=[day]))
 
 
-def test_a_view_has_the_types_that_a_contract_was_widened_to_and_is_not_made_again_for_it(spark: SparkSession, tmp_path: Path) -> None:
-    project, target = tmp_path / "dbt_project", tmp_path / "target"
+def project_with(folder: Path, **marts: str) -> Path:
+    """A project of its own with these marts, all of one number a day, and without the example's models."""
+    project = folder / "dbt_project"
     shutil.copytree(ROOT / "dbt_project", project, ignore=shutil.ignore_patterns("target", "logs", "models"))
-    (project / "models/staging").mkdir(parents=True)
+    (project / "models/marts").mkdir(parents=True)
+    columns = [{"name": "date_day", "data_type": "date"}, {"name": "n", "data_type": "int"}]
+    tests = [{"unique_combination": {"arguments": {"columns": ["date_day"]}}}]
+    for name, text in marts.items():
+        (project / f"models/marts/{name}.sql").write_text(text, "utf-8")
+        (project / f"models/marts/{name}.yml").write_text(json.dumps({"models": [{"name": name, "data_tests": tests, "columns": columns}]}), "utf-8")
+    return project
+
+
+def test_the_column_of_days_may_be_a_list_of_one_and_of_no_more(spark: SparkSession, tmp_path: Path) -> None:
+    query = "select explode(sequence(date '2026-11-01', date '2026-11-03')) as date_day, {}"
+    one = "{{ config(partition_by=['date_day']) }} select * from (" + query.format("1 as n") + ") where {{ in_dates('date_day') }}"
+    two = "{{ config(partition_by=['date_day', 'n']) }} " + query.format("1 as n")
+    project, target = project_with(tmp_path, fct_listed=one, fct_two=two), tmp_path / "target"
+    succeed(dbt(target, "build", "--select", "fct_listed", project=project))
+    listed = project / "models/marts/fct_listed.sql"
+    listed.write_text(listed.read_text("utf-8").replace("1 as n", "2 as n"), "utf-8")
+    succeed(dbt(target, "build", "--select", "fct_listed", project=project, dates=["2026-11-02"]))
+    assert [r["n"] for r in rows(spark, "fct_listed")] == [1, 2, 1]
+
+    done = dbt(target, "build", "--select", "fct_two", project=project)
+    assert done.returncode == 1
+    assert "fct_two has `partition_by` date_day, n: it is the one column of days." in done.stdout
+    spark.sql("DROP TABLE gold.fct_listed").collect()
+
+
+def test_a_view_has_the_types_that_a_contract_was_widened_to_and_is_not_made_again_for_it(spark: SparkSession, tmp_path: Path) -> None:
+    project, target = project_with(tmp_path), tmp_path / "target"
+    (project / "models/staging").mkdir()
     query = "select price, price * 2 as twice from silver.widened"
     (project / "models/staging/stg_widened.sql").write_text(query, "utf-8")
     spark.sql("CREATE TABLE silver.widened (price decimal(10,2)) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')").collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +29,15 @@ Parsed = tuple[str, dict[str, Any]]
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Parsed:
     """What `dbt parse` says with every warning an error, and the manifest it writes. No engine is there."""
     target = tmp_path_factory.mktemp("target")
-    env = {**os.environ, "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target), "DBT_PROJECT_DIR": str(PROJECT), "DBT_PROFILES_DIR": str(PROJECT)}
-    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "--warn-error", "parse", "--show-all-deprecations"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    return dbt(PROJECT, target, "--warn-error", "parse", "--show-all-deprecations"), json.loads((target / "manifest.json").read_text("utf-8"))
+
+
+def dbt(project: Path, target: Path, *arguments: str, **variables: str) -> str:
+    env = {**os.environ, "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target), "DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(project)}
+    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments]
+    done = subprocess.run(command, env=env | variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, json.loads((target / "manifest.json").read_text("utf-8"))
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +163,18 @@ def test_every_mart_is_on_a_dashboard_to_be_and_dashboards_read_marts_only(parse
 def test_the_logic_that_matters_has_unit_tests(parsed: Parsed) -> None:
     tested = {t["model"] for t in parsed[1]["unit_tests"].values()}
     assert tested >= {"fct_sales_daily", "int_orders", "fct_web_sessions", "fct_machine_health_hourly", "fct_production_daily"}
+
+
+def test_a_model_may_read_days_on_one_side_only(tmp_path: Path) -> None:
+    project, target = tmp_path / "dbt_project", tmp_path / "target"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs", "models"))
+    (project / "models").mkdir()
+    for side in ("before", "after"):
+        text = "{{ config(meta={'reads_days': {'%s': 1}}) }} select 1 as n where {{ in_dates_around('day') }}"
+        (project / f"models/{side}.sql").write_text(text % side, "utf-8")
+    dbt(project, target, "compile", "--no-introspect", "--no-populate-cache", DBT_LAKEHOUSE_DATES='["2026-11-02"]')
+    read = {f.stem: f.read_text("utf-8").partition("where ")[2] for f in target.rglob("compiled/**/models/*.sql")}
+    assert read == {
+        "before": "day in (date '2026-11-01', date '2026-11-02')",
+        "after": "day in (date '2026-11-02', date '2026-11-03')",
+    }
