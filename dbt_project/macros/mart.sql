@@ -62,3 +62,18 @@
         ) -%}
     {%- endif -%}
 {% endmacro %}
+
+
+{#- Before a run writes days of a mart. A column that other days don't have, or have as another type, takes a mart built anew. -#}
+{% macro spark__process_schema_changes(on_schema_change, source_relation, target_relation) %}
+    {%- do assert_contract(source_relation) -%}
+    {%- set changes = check_for_schema_changes(source_relation, target_relation) -%}
+    {%- if changes.schema_changed -%}
+        {%- set columns = (changes.source_not_in_target + changes.target_not_in_source) | map(attribute='name') | list -%}
+        {%- do exceptions.raise_compiler_error(
+            model.name ~ " was not written: its table and its query differ in "
+            ~ (columns + changes.new_target_types | map(attribute='column_name') | list) | sort | join(", ")
+            ~ ".\nThe table is as it was. To build it anew: lakehouse materialize gold/" ~ model.name ~ " --recreate"
+        ) -%}
+    {%- endif -%}
+{% endmacro %}

@@ -14,7 +14,6 @@
 
 
 {% macro dbt_spark_get_incremental_sql(strategy, source, target, existing, unique_key, incremental_predicates) %}
-    {%- do assert_contract(source) -%}
     {%- set these = in_dates(day_column(model)) %}
     insert into {{ target }}
     by name

@@ -291,6 +291,23 @@ def test_the_column_of_days_may_be_a_list_of_one_and_of_no_more(spark: SparkSess
     spark.sql("DROP TABLE gold.fct_listed").collect()
 
 
+def test_a_mart_whose_table_has_other_columns_is_not_written_and_says_how_it_is_built_anew(spark: SparkSession, tmp_path: Path) -> None:
+    project, target = project_with(tmp_path, fct_shaped="select date '2026-11-01' as date_day, 1 as n"), tmp_path / "target"
+    succeed(dbt(target, "run", project=project))
+    for file, old, new, said in (
+        ("sql", "1 as n", "2L as n", "n: the yml says int, the query gives bigint"),
+        ("yml", '"int"', '"bigint"', "fct_shaped was not written: its table and its query differ in n."),
+    ):
+        edited = project / f"models/marts/fct_shaped.{file}"
+        edited.write_text(edited.read_text("utf-8").replace(old, new), "utf-8")
+        done = dbt(target, "run", project=project, dates=["2026-11-01"])
+        assert done.returncode == 1
+        assert said in done.stdout
+    assert "lakehouse materialize gold/fct_shaped --recreate" in done.stdout
+    assert [r["n"] for r in rows(spark, "fct_shaped")] == [1]
+    spark.sql("DROP TABLE gold.fct_shaped").collect()
+
+
 def test_a_view_has_the_types_that_a_contract_was_widened_to_and_is_not_made_again_for_it(spark: SparkSession, tmp_path: Path) -> None:
     project, target = project_with(tmp_path), tmp_path / "target"
     (project / "models/staging").mkdir()
