@@ -89,16 +89,18 @@ def seen(model: Model, planned: Mapping[str, Taken]) -> dict[str, TableState] | 
 
     `planned`: what marts of this run will have taken in when it is the model's turn. None: a mart that it reads is not there, or has yet to say what it holds.
     """
-    found = _sources(model)
+    silver = _sources(model)
+    found = dict(silver)
     for parent in model.parents:
         mart = metadata.state(parent.table) if parent.name not in planned else None
         holds = planned.get(parent.name, mart.note.consumed if mart is not None and mart.note is not None else {})
         for name in parent.sources & set(found):
-            source = found[name]
+            source = silver[name]
             own, version = holds.get(str(source.table), ("", -1))
             if own != source.id or version > source.version:
                 return None
-            found[name] = replace(source, version=version, data=min(version, source.data))
+            if version < found[name].version:  # of several marts that read it, the one that is furthest behind
+                found[name] = replace(source, version=version, data=min(version, source.data))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any, Never
 
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.engine.metadata import Note
@@ -115,6 +115,22 @@ def test_a_mart_over_a_mart_holds_of_silver_what_the_lower_one_holds() -> None:
     assert due([], [LOWER, UPPER]).models == ("sessions", "both")
     assert built(LOWER, UPPER) == {"sessions": {SECOND}, "both": {SECOND}}
     assert built(LOWER, UPPER) == {}
+
+
+def test_a_mart_over_two_marts_that_saw_a_table_at_different_versions_goes_on_following() -> None:
+    """A commit that changes no rows is noted by a mart that has something to build anyway, and by no other."""
+    other = replace(UPPER, name="other", parents=())
+    above = [replace(UPPER, name=f"above_{n}", parents=parents) for n, parents in enumerate(((LOWER, other), (other, LOWER)))]
+    write(CLICKS.silver, "event_date", FIRST)
+    write(CLICKS.silver, "event_date", FIRST)
+    write(OTHER, "event_date", FIRST)
+    built(LOWER, other, *above)
+    DeltaTable(CLICKS.silver.location(settings().warehouse)).optimize.compact()
+    assert built(LOWER, other, *above) == {}
+    for day in (SECOND, THIRD):
+        write(OTHER, "event_date", day)
+        assert due([], [LOWER, other, *above]).models == ("other", "above_0", "above_1")
+        assert built(LOWER, other, *above) == {"other": {day}, "above_0": {day}, "above_1": {day}}
 
 
 def test_a_mart_over_one_that_is_not_there_waits_for_it() -> None:
