@@ -143,14 +143,14 @@ def stale(model: Model, contracts: Mapping[str, Contract], spark: Callable[[], S
 def _touched(  # noqa: PLR0913 - a step of the above, told what that knows
     model: Model, contracts: Mapping[str, Contract], name: str, source: TableState, after: int, spark: Callable[[], SparkSession]
 ) -> set[date] | None:
-    """The event dates that changed in a Silver table; None when all may have."""
-    contract = contracts[name]
+    """The mart's days that a change of a Silver table concerns, before those that it reads around; None when all may be."""
+    contract, whole = contracts[name], name in model.reach.whole
     if contract.event_date is not None:
         found = metadata.changes(contract.silver, after, source.version, contract.event_date)
-        return None if found is None else {d for d in found.days if d is not None}
+        return None if found is None or (whole and found.days) else {d for d in found.days if d is not None}
     if contract.scd == 2:
         since = _since(contract, source, after, spark)
-        return None if since is None else {d for d in _days(model, contracts) if d >= since}
+        return None if since is None or (whole and since < date.max) else {d for d in _days(model, contracts) if d >= since}
     # An entity has no dates: a row that differs concerns every day, but a new snapshot that says the same concerns none.
     columns = ", ".join(f"`{c.name}`" for c in contract.columns)
     then, now = (f"SELECT {columns} FROM {contract.silver.sql} VERSION AS OF {v}" for v in (after, source.version))

@@ -23,17 +23,22 @@ _IN_PLACE = ("view", "ephemeral")  # what reads these reads what they are made o
 
 @dataclass(frozen=True)
 class Reach:
-    """The Silver tables that a model is made from, at whatever distance, and how many days before and after its own each of its days reads."""
+    """The Silver tables that a model is made from, at whatever distance, and how many days before and after its own each of its days reads.
+
+    `whole`: those of which each of its days may read all days, since a mart that is made whole lies between.
+    """
 
     sources: frozenset[str] = frozenset()
     before: int = 0
     after: int = 0
+    whole: frozenset[str] = frozenset()
 
     def beyond(self, parents: Iterable[Reach]) -> Reach:
         """The reach of a model with this one of its own, above these parents."""
         found = list(parents)
-        sources = self.sources.union(*(p.sources for p in found))
-        return Reach(sources, self.before + max((p.before for p in found), default=0), self.after + max((p.after for p in found), default=0))
+        sources, whole = self.sources.union(*(p.sources for p in found)), self.whole.union(*(p.whole for p in found))
+        before, after = (own + max(further, default=0) for own, further in ((self.before, (p.before for p in found)), (self.after, (p.after for p in found))))
+        return Reach(sources, before, after, whole)
 
     def concerned(self, dates: Iterable[date]) -> frozenset[date]:
         """The model's days that are made from any of these days of Silver."""
@@ -66,6 +71,11 @@ class Model:
     def by_day(self) -> bool:
         """Whether the model is written day by day."""
         return self.materialized == "incremental"
+
+    @property
+    def read(self) -> Reach:
+        """What a model that reads this one reaches through it."""
+        return self.reach if self.by_day or self.materialized in _IN_PLACE else Reach(self.sources, whole=self.sources)
 
     @property
     def table(self) -> Table:
@@ -115,7 +125,7 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
         if unique_id not in made:
             n, below = nodes[unique_id], [make(p) for p in nodes[unique_id]["depends_on"]["nodes"] if p in nodes]
             own = Reach(frozenset(sources[p] for p in n["depends_on"]["nodes"] if p in sources), **n["config"].get("meta", {}).get("reads_days", {}))
-            reach, in_place = own.beyond(m.reach for m in below), sorted(m.code for m in below if m.materialized in _IN_PLACE)
+            reach, in_place = own.beyond(m.read for m in below), sorted(m.code for m in below if m.materialized in _IN_PLACE)
             code = hashlib.sha256(repr((n["checksum"]["checksum"], in_place)).encode()).hexdigest()[:12]
             homes = frozenset((s, domains[s]) for s in reach.sources if domains[s])
             parents = {p.name: p for m in below for p in (m.parents if m.materialized in _IN_PLACE else (m,))}

@@ -232,6 +232,7 @@ def test_masked_values_are_compared_as_they_are_kept(lake: Lake) -> None:
 def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_change_concerns(lake: Lake) -> None:
     contract = feed(lake)
     mart = Model(f"mart_{lake.name}", "gold", "incremental", "date_day", Reach(frozenset({contract.name})), "code")
+    over_whole = replace(mart, reach=Reach(mart.sources, whole=mart.sources))  # the same, had it read the history's present through a dimension
     lake.put(path(0), [change("k", 1, "A", at="2026-01-10T12:00:00Z"), change("k", 1, "B", at="2026-01-20T12:00:00Z")])
     sync(lake, contract)
     days = lake.spark.sql("SELECT explode(sequence(date'2026-01-08', date'2026-01-24')) AS date_day, 1 AS n")
@@ -244,12 +245,14 @@ def test_a_mart_that_looks_at_history_is_stale_from_the_day_on_that_a_late_chang
     found = stale(mart, contracts, engine)
     assert (found.current, found.moved, behind(mart)) == (True, True, True)
     assert found.noting().dates == {date(2026, 1, 24)}
+    assert stale(over_whole, contracts, engine) == replace(found, model=over_whole)
     lake.put(
         path(1),
         [change("k", 1, "C", at="2026-01-18T12:00:00Z"), change("k", 1, "B", at="2026-01-22T12:00:00Z"), change("new", 1, "A", at="2026-01-21T00:00:00Z")],
     )
     sync(lake, contract)
     assert (found := stale(mart, contracts, engine)).dates == {date(2026, 1, d) for d in range(18, 25)}
+    assert stale(over_whole, contracts, engine).dates is None
     note = notes([mart], "test", {mart.name: found.taken})[mart.name]
     days.where("date_day = '2026-01-24'").write.format("delta").mode("append").option("userMetadata", note).saveAsTable(mart.table.sql)
     assert not behind(mart)

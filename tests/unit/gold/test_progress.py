@@ -133,6 +133,22 @@ def test_a_mart_over_two_marts_that_saw_a_table_at_different_versions_goes_on_fo
         assert built(LOWER, other, *above) == {"other": {day}, "above_0": {day}, "above_1": {day}}
 
 
+def test_a_mart_by_day_over_one_that_is_made_whole_is_built_whole() -> None:
+    """Each row of the lower one may be made from every day, such as a visitor's first: a day that came late changes all of them."""
+    whole = replace(LOWER, name="first_seen", materialized="table", partition=None)
+    above = replace(UPPER, name="new_visitors", reach=Reach(frozenset({"sensor_reading"})).beyond([whole.read]), parents=(whole,))
+    top = replace(UPPER, name="top", reach=Reach().beyond([above.read]), parents=(above,))
+    write(CLICKS.silver, "event_date", SECOND)
+    write(OTHER, "event_date", SECOND)
+    assert built(whole, above, top) == {"first_seen": None, "new_visitors": None, "top": None}
+    write(OTHER, "event_date", THIRD)  # is read by day alone
+    assert built(whole, above, top) == {"new_visitors": {THIRD}, "top": {THIRD}}
+    write(CLICKS.silver, "event_date", FIRST)
+    assert built(whole, above, top) == {"first_seen": None, "new_visitors": None, "top": None}
+    write(CLICKS.silver, "event_date")  # no rows: all were refused
+    assert built(whole, above, top) == {}
+
+
 def test_a_mart_over_one_that_is_not_there_waits_for_it() -> None:
     write(CLICKS.silver, "event_date", FIRST)
     write(OTHER, "event_date", FIRST)

@@ -1,0 +1,56 @@
+"""What the platform knows of dbt's models, read from small projects that dbt parses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lakehouse.gold.project import Model, manifest_path, models
+from lakehouse.settings import PROJECT, settings
+
+Models = Mapping[str, Model]
+BY_DAY = "{{ config(materialized='incremental', partition_by='date_day') }}\n"
+
+
+@pytest.fixture
+def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The example's project without its models, and with its sources."""
+    folder = home / "dbt"
+    shutil.copytree(PROJECT / "dbt_project", folder, ignore=shutil.ignore_patterns("target", "logs", "staging", "intermediate", "marts", "exposures.yml"))
+    shutil.copy(PROJECT / "dbt_project/models/staging/_sources.yml", folder / "models")
+    monkeypatch.setenv("LAKEHOUSE_DBT_PROJECT", str(folder))
+    settings.cache_clear()
+    return folder
+
+
+def write(project: Path, **sql: str) -> None:
+    """Models by name; those that begin with `dim_` are made whole."""
+    for name, text in sql.items():
+        folder = project / "models/marts" / ("master" if name.startswith("dim_") else "web")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.sql").write_text(text)
+        columns = "[{name: date_day, data_type: date}, {name: n, data_type: bigint}]"
+        (folder / f"{name}.yml").write_text(f"models: [{{name: {name}, columns: {columns}}}]")
+
+
+def known() -> Models:
+    """The models as the platform reads them now."""
+    manifest = manifest_path()
+    return {m.name: m for m in models(manifest, manifest.stat().st_mtime)}
+
+
+def test_what_lies_beyond_a_mart_that_is_made_whole_is_reached_whole(project: Path) -> None:
+    write(
+        project,
+        dim_first="select min(event_date) as date_day, count(*) as n from {{ source('silver', 'web_click') }}",
+        fct_reads="select event_date as date_day, count(*) as n from {{ source('silver', 'sensor_reading') }} group by 1",
+        fct_both="{{ config(materialized='ephemeral') }} select r.* from {{ ref('fct_reads') }} as r join {{ ref('dim_first') }} as f on r.n = f.n",
+        fct_above="select * from {{ ref('fct_both') }}",
+    )
+    found = known()
+    assert found["dim_first"].reach.whole == found["fct_reads"].reach.whole == frozenset()
+    assert found["fct_above"].sources == {"web_click", "sensor_reading"}
+    assert found["fct_above"].reach.whole == {"web_click"}
