@@ -16,7 +16,7 @@ from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.launcher import ensure_engine
 from lakehouse.engine.metadata import open_table, rows_by_partition
-from lakehouse.errors import SetupError
+from lakehouse.errors import DataError, SetupError
 from lakehouse.gold import dbt
 from lakehouse.gold.columns import gold_columns
 from lakehouse.gold.progress import Stale, Taken, all_stale, notes, taken_now
@@ -117,18 +117,47 @@ class Step:
 
 
 def _follow(step: Step, found: Collection[Stale]) -> Iterator[Any]:
-    """Bring the marts up to date that are behind: those that need everything in one dbt run, those that need some dates in another."""
+    """Bring the marts up to date that are behind: those that need everything in one dbt run, those that need some dates in another.
+
+    A mart that fails holds up those that read it, and no other. Raises `DataError` at the end.
+    """
     due = [s.noting() for s in found if s.moved]
     for one in due:
         step.context.log.info(f"{one.model.name}: {'everything' if one.dates is None else f'{len(one.dates)} dates'}, since {one.why}")
     taken = {s.model.name: s.taken for s in due}
     # Chosen views of entities are always made: Dagster skips whatever lies downstream of an asset that was chosen and then not made.
     views = [] if any(m.by_day for m in step.chosen) else [m for m in step.chosen if m.materialized == "view"]
+    built, lost, failures = set[dg.AssetKey](), dict[str, bool](), list[DataError]()  # of what is lost whether another held it up
     for turn, together in enumerate(_turns(due)):
-        if turn % 2:
-            yield from _run(step, [s.model for s in together], {s.model.name: s.dates for s in together if s.dates is not None}, taken)
-        elif together or (views and not turn):
-            yield from _run(step, [*(s.model for s in together), *(views if not turn else [])], None, taken)
+        lost |= {s.model.name: True for s in together if _above(s.model, lost)}
+        ready = [s for s in together if s.model.name not in lost]
+        models = [*(s.model for s in ready), *(views if not turn else [])]
+        try:
+            for event in _run(step, models, {s.model.name: s.dates for s in ready if s.dates is not None} if turn % 2 else None, taken) if models else ():
+                if isinstance(event, dg.Output):
+                    built.add(step.context.asset_key_for_output(event.output_name))
+                yield event
+        except DataError as error:
+            failures.append(error)
+            for one in (s for s in ready if _key(s.model) not in built):
+                lost[one.model.name] = _above(one.model, lost)
+    if failures:
+        raise _some_failed(failures, [s.model.name for s in due if _key(s.model) in built], lost)
+
+
+def _above(model: Model, names: Collection[str]) -> bool:
+    return any(p.name in names for p in model.parents)
+
+
+def _some_failed(failures: Sequence[DataError], built: Sequence[str], lost: Mapping[str, bool]) -> DataError:
+    """What the dbt runs said, and how each mart is now."""
+    parts = {
+        "Built": built,
+        "Not built": [name for name, held_up in lost.items() if not held_up],
+        "Held up by that, and as they were": [name for name, held_up in lost.items() if held_up],
+    }
+    state = " ".join(f"{what}: {', '.join(names)}." for what, names in parts.items() if names)
+    return DataError("\n".join(dict.fromkeys(f.what for f in failures)), state=state or failures[0].state, next_step=failures[0].next_step)
 
 
 def _turns(due: Sequence[Stale]) -> list[list[Stale]]:

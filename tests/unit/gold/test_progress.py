@@ -9,12 +9,14 @@ from datetime import date
 from types import SimpleNamespace
 from typing import Any, Never
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.engine.metadata import Note
+from lakehouse.errors import DataError
 from lakehouse.gold import assets
 from lakehouse.gold.progress import Stale, Taken, all_stale, behind, notes, seen, stale
 from lakehouse.gold.project import Model, Reach
@@ -175,3 +177,32 @@ def test_no_mart_is_built_before_one_that_it_reads(monkeypatch: pytest.MonkeyPat
     step: Any = assets.Step(SimpleNamespace(log=logging.getLogger()), list(dates), {})  # type: ignore[arg-type]
     list(assets._follow(step, [Stale(m, of, {}) for m, of in dates.items()]))
     assert runs == [["sessions"], ["new"], ["above"]]
+
+
+def test_a_mart_that_fails_holds_up_those_above_it_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first run of dbt one fails and another is made; of the second run's marts one reads the first, and one reads that."""
+    bad, good, below = (replace(MART, name=name) for name in ("bad", "good", "below"))
+    over = replace(MART, name="over", parents=(bad,))
+    above = replace(MART, name="above", parents=(good,))
+    top = replace(MART, name="top", parents=(over, above))
+    some = frozenset([FIRST])
+    found = [Stale(bad, None, {}), Stale(good, None, {}), Stale(below, some, {}), Stale(over, some, {}), Stale(above, some, {}), Stale(top, None, {})]
+    runs: list[list[str]] = []
+
+    def run(_: object, due: list[Model], *__: object) -> Iterator[dg.Output[None]]:
+        runs.append([m.name for m in due])
+        yield from (dg.Output(None, m.name) for m in due if m is not bad)
+        if bad in due:
+            raise DataError("dbt says: no such column", next_step="mend it")
+
+    monkeypatch.setattr(assets, "_run", run)
+    context = SimpleNamespace(log=logging.getLogger(), asset_key_for_output=lambda name: dg.AssetKey(["gold", name]))
+    step: Any = assets.Step(context, [s.model for s in found], {})  # type: ignore[arg-type]
+    with pytest.raises(DataError) as raised:
+        list(assets._follow(step, found))
+    assert runs == [["bad", "good"], ["below", "above"]]
+    assert str(raised.value).splitlines() == [
+        "dbt says: no such column",
+        "Built: good, below, above. Not built: bad. Held up by that, and as they were: over, top.",
+        "mend it",
+    ]
