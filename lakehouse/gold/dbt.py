@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # importing dbt takes seconds
     from dbt.contracts.graph.manifest import Manifest
 
 _ONE_AT_A_TIME = threading.RLock()  # dbt keeps flags, loggers and adapters in globals of the process
-_PARSED: dict[tuple[Path, float], Manifest] = {}
+_PARSED: dict[tuple[Path, int, int], Manifest] = {}
 _ENDPOINTS = ("DBT_LAKEHOUSE_HOST", "DBT_LAKEHOUSE_PORT")
 _MOST_WORDS = 12
 
@@ -39,22 +39,41 @@ def parse(project: Path) -> Manifest:
     if not (project / "dbt_project.yml").is_file():
         raise SetupError(f"There is no dbt project in {project}.", next_step="Set LAKEHOUSE_DBT_PROJECT to the folder with dbt_project.yml.")
     with _ONE_AT_A_TIME, _without_endpoints():
+        youngest = _youngest(project)
         manifest: Manifest = _heard(["--no-write-json", "parse"], project).result  # type: ignore[assignment]
         # Written here, since dbt writes it in place: another process would read half of it.
         written = project / "target" / f"manifest-{os.getpid()}.json"
         manifest.write(str(written))  # type: ignore[no-untyped-call]
-        written.replace(project / "target" / "manifest.json")
+        _put(written, project / "target" / "manifest.json", youngest)
     return manifest
 
 
 def compile_to(file: Path, project: Path) -> None:
     """Write the manifest with every model's SQL, for all days. Touches no database. Raises `SetupError` with dbt's words."""
     with _ONE_AT_A_TIME, _without_endpoints():
-        manifest = parsed(project)
+        youngest, manifest = _youngest(project), parsed(project)
         with tempfile.TemporaryDirectory(dir=file.parent) as target:  # in `target/` it would take the place of the manifest without SQL
             options = ("--no-introspect", "--no-populate-cache", "--select", "resource_type:model", "--target-path", target)
             _heard(["compile", *options], project, manifest)
-            Path(target, "manifest.json").replace(file)
+            _put(Path(target, "manifest.json"), file, youngest)
+
+
+def is_current(file: Path) -> bool:
+    """Whether a file that dbt made of the project is there, and none of the project is younger."""
+    return file.exists() and file.stat().st_mtime_ns >= _youngest(file.parents[1])
+
+
+def _youngest(project: Path) -> int:
+    """When a file of the project was last written, made or removed, in nanoseconds."""
+    folders = [project / name for name in ("models", "macros", "tests")]
+    files = [project / "dbt_project.yml", project / "profiles.yml", *(f for folder in folders if folder.is_dir() for f in (folder, *folder.rglob("*")))]
+    return max((f.stat().st_mtime_ns for f in files if f.exists()), default=0)
+
+
+def _put(written: Path, file: Path, youngest: int) -> None:
+    """Give what dbt made of the project its place, and the time of what it was made from: an edit while dbt was at it is younger."""
+    os.utime(written, ns=(youngest, youngest))
+    written.replace(file)
 
 
 def _heard(command: list[str], project: Path, manifest: Manifest | None = None) -> dbtRunnerResult:
@@ -68,14 +87,15 @@ def _heard(command: list[str], project: Path, manifest: Manifest | None = None) 
 
 
 def parsed(project: Path) -> Manifest:
-    """The same, kept for as long as the manifest in `target/` is the one it was parsed with."""
+    """The same, kept for as long as the manifest in `target/` is the one it was parsed with, and no file of the project is younger."""
     file = project / "target" / "manifest.json"
     with _ONE_AT_A_TIME:
-        key = (project, file.stat().st_mtime if file.exists() else 0.0)
+        youngest = _youngest(project)
+        key = (project, youngest, file.stat().st_mtime_ns if file.exists() else 0)
         if key not in _PARSED:
             manifest = parse(project)
             _PARSED.clear()
-            _PARSED[project, file.stat().st_mtime] = manifest
+            _PARSED[project, youngest, file.stat().st_mtime_ns] = manifest
             return manifest
         return _PARSED[key]
 

@@ -87,7 +87,7 @@ def manifest_path() -> Path:
     """The manifest, made anew by `dbt parse` when a file of the project is younger. Touches no database."""
     project = settings().dbt_project
     manifest = project / "target" / "manifest.json"
-    if not is_current(manifest):
+    if not dbt.is_current(manifest):
         dbt.parsed(project)
     return manifest
 
@@ -96,20 +96,9 @@ def compiled_path() -> Path:
     """The manifest with every model's SQL as Spark would get it, for all days; made anew by `dbt compile` like the manifest. Touches no database."""
     project = settings().dbt_project
     compiled = project / "target" / "compiled.json"
-    if not is_current(compiled):
+    if not dbt.is_current(compiled):
         dbt.compile_to(compiled, project)
     return compiled
-
-
-def is_current(manifest: Path) -> bool:
-    """Whether the manifest is there, and no file of its project is younger."""
-    return manifest.exists() and manifest.stat().st_mtime >= _youngest(manifest.parents[1])
-
-
-def _youngest(project: Path) -> float:
-    folders = [project / name for name in ("models", "macros", "tests")]
-    files = [project / "dbt_project.yml", project / "profiles.yml", *(f for folder in folders if folder.is_dir() for f in folder.rglob("*"))]
-    return max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
 
 
 @lru_cache(maxsize=4)

@@ -35,6 +35,30 @@ def test_a_project_is_parsed_once_and_again_when_its_manifest_is_another(project
     assert "model.shop.n" in dbt.parsed(project).nodes
 
 
+def test_a_process_that_has_parsed_a_project_compiles_what_was_edited_since(project: Path) -> None:
+    """What it writes is taken for current by every other process."""
+    compiled = project / "target/compiled.json"
+
+    def sql() -> str:
+        dbt.compile_to(compiled, project)
+        return str(json.loads(compiled.read_text())["nodes"]["model.shop.m"]["compiled_code"])
+
+    assert sql() == "select 1 as n"
+    (project / "models/m.sql").write_text("select 2 as n")
+    later = (project / "target/manifest.json").stat().st_mtime + 1
+    os.utime(project / "models/m.sql", (later, later))
+    assert sql() == "select 2 as n"
+    assert dbt.is_current(compiled)
+    assert dbt.parsed(project) is dbt.parsed(project)
+    (project / "models/o.sql").write_text("select 3 as n")
+    dbt.parsed(project)
+    (project / "models/o.sql").unlink()
+    later += 2
+    os.utime(project / "models", (later, later))
+    assert not dbt.is_current(compiled)
+    assert set(dbt.parsed(project).nodes) == {"model.shop.m"}
+
+
 def test_what_dbt_says_of_a_broken_project_is_told(project: Path) -> None:
     (project / "models/m.sql").write_text("select * from {{ ref('nowhere') }}")
     with pytest.raises(SetupError, match="nowhere"):
