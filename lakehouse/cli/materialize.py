@@ -57,7 +57,7 @@ def materialize(  # noqa: PLR0913 - each is an option of the command
         chosen = choose(ready.definitions.resolve_asset_graph(), selection)
         outcome = _recreate(ready, lake, chosen, selection, yes) if recreate else _rebuild(ready, chosen, days, force)
     show_summary(lake, before, [outcome])
-    raise typer.Exit(_conclude(outcome, clock, recreate))
+    raise typer.Exit(_conclude(outcome, clock, what_follows(lake, chosen.names(("gold",))) if recreate else ""))
 
 
 def _rebuild(ready: Session, chosen: Chosen, days: Days | None, force: bool) -> Outcome:
@@ -130,12 +130,25 @@ def _drop(ready: Session, tables: Sequence[Table]) -> None:
         spark.stop()
 
 
-def _conclude(outcome: Outcome, clock: Clock, recreated: bool) -> int:
+def what_follows(lake: Lake, recreated: Sequence[str]) -> str:
+    """What brings up to date what lies downstream of recreated tables. Marts follow Silver: of a mart (`gold/name`) that is another they notice nothing."""
+    still: list[str] = []
+    for mart in lake.marts:  # upstream first
+        name, reads = f"gold/{mart.name}", {f"gold/{p.name}" for p in mart.parents}
+        if reads & set(still) or (name not in recreated and reads & set(recreated)):
+            still.append(name)
+    if not still:
+        return "What lies downstream follows with: lakehouse sync"
+    anew = f"lakehouse materialize '{' or '.join(still)}' --recreate"
+    return f"{', '.join(still)}: made from what was there before. To have them made anew too: {anew}"
+
+
+def _conclude(outcome: Outcome, clock: Clock, follows: str) -> int:
     for failure in outcome.failures:
         failure.show(str(settings().home / "logs" / _LOG))
     show_checks(outcome.checks)
     if outcome.good:
-        out.print(f"Done in {seconds(clock())}." + (" What lies downstream follows with: lakehouse sync" if recreated else ""))
+        out.print(f"Done in {seconds(clock())}. {follows}".rstrip(), markup=False, soft_wrap=True)
         return 0
     out.print(f"Done in {seconds(clock())}, with the problems above. What was committed stays.")
     return 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from lakehouse.contracts.model import Contract
 from lakehouse.gold import dbt
@@ -19,6 +20,7 @@ from lakehouse.settings import settings
 from lakehouse.tables import Table
 
 _IN_PLACE = ("view", "ephemeral")  # what reads these reads what they are made of
+_DBT = ("dbt", "dbt_spark")  # packages
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Reach:
 
 @dataclass(frozen=True)
 class Model:
-    """A dbt model that becomes a table or view. `code` changes with its SQL, and with that of the views below it.
+    """A dbt model that becomes a table or view. `code` changes with its SQL, the project's macros in it, the days it reads, and with the code of the
+    models below it.
 
     `domains`: the domain of each of its Silver tables, as the dbt sources file says (another lake's table of that name is another table).
     `parents`: the tables of Gold that it reads, itself or through views.
@@ -114,8 +117,9 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
         if unique_id not in made:
             n, below = nodes[unique_id], [make(p) for p in nodes[unique_id]["depends_on"]["nodes"] if p in nodes]
             own = Reach(frozenset(sources[p] for p in n["depends_on"]["nodes"] if p in sources), **n["config"].get("meta", {}).get("reads_days", {}))
-            reach, in_place = own.beyond(m.read for m in below), sorted(m.code for m in below if m.materialized in _IN_PLACE)
-            code = hashlib.sha256(repr((n["checksum"]["checksum"], in_place)).encode()).hexdigest()[:12]
+            reach, macros = own.beyond(m.read for m in below), _macros(n["depends_on"]["macros"], found["macros"])
+            said = (n["checksum"]["checksum"], macros, own.before, own.after, sorted(m.code for m in below))
+            code = hashlib.sha256(repr(said).encode()).hexdigest()[:12]
             homes = frozenset((s, domains[s]) for s in reach.sources if domains[s])
             parents = {p.name: p for m in below for p in (m.parents if m.materialized in _IN_PLACE else (m,))}
             made[unique_id] = Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), reach, code, homes, tuple(parents.values()))
@@ -124,6 +128,18 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     for unique_id in nodes:
         make(unique_id)
     return tuple(m for m in made.values() if m.materialized != "ephemeral")
+
+
+def _macros(names: Iterable[str], every: Mapping[str, Any]) -> list[str]:
+    """The text of macros, and of those that these call; without dbt's own, which come and go with its version."""
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and name in every and every[name]["package_name"] not in _DBT:
+            seen.add(name)
+            waiting += every[name]["depends_on"]["macros"]
+    return [every[name]["macro_sql"] for name in sorted(seen)]
 
 
 def _partition(node: dict[str, dict[str, object]]) -> str | None:

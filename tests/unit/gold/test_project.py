@@ -54,3 +54,31 @@ def test_what_lies_beyond_a_mart_that_is_made_whole_is_reached_whole(project: Pa
     assert found["dim_first"].reach.whole == found["fct_reads"].reach.whole == frozenset()
     assert found["fct_above"].sources == {"web_click", "sensor_reading"}
     assert found["fct_above"].reach.whole == {"web_click"}
+
+
+def test_the_code_of_a_mart_changes_with_whatever_decides_its_rows(project: Path) -> None:
+    """Its SQL, macros at whatever distance, the days that it reads, the marts below it; and with nothing else."""
+    macros, folder = project / "macros/own.sql", project / "models/marts/web"
+    macros.write_text("{% macro limit() %}{{ return(number()) }}{% endmacro %}\n{% macro number() %}{{ return(1) }}{% endmacro %}")
+    reads = "select event_date as date_day, count(*) as n from {{ source('silver', 'web_click') }} where {{ in_dates('event_date') }} group by 1"
+    write(project, fct_lower=reads, fct_upper="select * from {{ ref('fct_lower') }} where n > {{ limit() }}", fct_other=reads)
+
+    def changed(before: Models) -> set[str]:
+        after = known()
+        return {name for name in after if after[name].code != before[name].code}
+
+    found = known()
+    macros.write_text(macros.read_text().replace("return(1)", "return(2)"))
+    assert changed(found) == {"fct_upper"}
+
+    found = known()
+    (folder / "fct_lower.yml").write_text((folder / "fct_lower.yml").read_text().replace("columns:", "meta: {reads_days: {before: 1, after: 0}}, columns:"))
+    assert changed(found) == {"fct_lower", "fct_upper"}
+
+    found = known()
+    write(project, fct_lower=reads + " having count(*) > 1")
+    assert changed(found) == {"fct_lower", "fct_upper"}
+
+    found = known()
+    (folder / "fct_lower.yml").write_text((folder / "fct_lower.yml").read_text().replace("columns:", "description: Clicks., columns:"))
+    assert changed(found) == set()
