@@ -31,9 +31,10 @@ def selection(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Mode
     chosen = [m for m in marts if m.name in work.models]
     sources = frozenset().union(*(m.sources for m in chosen))
     # A view of an entity is in another dbt run than the marts by day: worth it only when that run is due anyway, or the view may not be there yet.
-    entities = frozenset().union(*(m.sources for m in chosen if not m.by_day or metadata.state(m.table) is None))
+    due = [m for m in chosen if not m.by_day or metadata.state(m.table) is None]
+    entities = frozenset().union(*(m.sources for m in due))
     by_day = {name for name, contract in contracts.items() if contract.event_date}
-    views = [m for m in marts if m.materialized == "view" and m.sources & (sources if m.sources <= by_day else entities)]
+    views = [m for m in marts if m.materialized == "view" and (m.sources & (sources if m.sources <= by_day else entities) if m.sources else due)]
     return [dg.AssetKey(k) for k in keys] + [dg.AssetKey([m.schema, m.name]) for m in (*views, *chosen)]
 
 
@@ -61,7 +62,7 @@ def source_sensors(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) 
 
 def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> dg.SensorDefinition:
     """One incremental run for all tables that have something new, through all layers; none while one is going."""
-    concerned = tuple(m for m in marts if m.sources & set(contracts))
+    concerned = tuple(m for m in marts if m.sources & set(contracts) or not m.sources)
 
     @dg.sensor(
         name=name,

@@ -29,7 +29,7 @@ from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, 
 from lakehouse.engine.lease import holder
 from lakehouse.engine.metadata import open_table
 from lakehouse.errors import DataError, StorageError
-from lakehouse.gold.project import manifest_path
+from lakehouse.gold.project import manifest_path, models, served, unserved
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
 from lakehouse.storage import check
@@ -186,11 +186,17 @@ def _dbt() -> Iterator[Finding]:
     if not others and is_stale(project / FILE, contracts):
         yield Finding("dbt", "problem", f"{project / FILE} does not say what the contracts say.", "lakehouse contract sources")
         return
-    manifest_path()
-    if others:
-        tables = ", ".join(f"silver.{table}" for table in others)
-        yield Finding("dbt", "note", f"Marts over {tables} are left out: this lake has no such contract.", "Marts of its own: docs/add-a-table.md, section 5")
-    else:
+    manifest = manifest_path()
+    every = models(manifest, manifest.stat().st_mtime)
+    reasons = {m: why for m in every if (why := unserved(m, contracts))}
+    for why in dict.fromkeys(reasons.values()):
+        left_out = ", ".join(m.name for m in every if reasons.get(m) == why)
+        yield Finding("dbt", "note", f"Left out: {left_out}. {why}", "Marts of its own: docs/add-a-table.md, section 5")
+    for model in served(every, contracts):
+        if model.others and model.materialized != "view":
+            text = f"{model.name} follows Silver alone: of a change of {', '.join(sorted(model.others))} it notices nothing."
+            yield Finding("dbt", "note", text, f"After such a change: lakehouse materialize gold/{model.name} --recreate")
+    if not reasons:
         yield Finding("dbt", "ok", "sources as the contracts say, manifest current")
 
 

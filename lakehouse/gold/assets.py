@@ -66,13 +66,13 @@ class Translator(DagsterDbtTranslator):
 
 
 def gold_assets(contracts: Mapping[str, Contract], follow: Callable[[Collection[dg.AssetKey]], Condition]) -> list[dg.AssetsDefinition]:
-    """The assets of all models whose Silver tables have contracts: those by day in one definition, the others in another.
+    """The assets of all models that can be followed: those by day in one definition, the others in another.
 
     `follow` gives the condition of a group, from the assets whose updates it ignores.
     """
     manifest = manifest_path()
     usable = served(models(manifest, manifest.stat().st_mtime), contracts)
-    by_day = [m for m in usable if m.by_day or (m.materialized == "view" and all(contracts[s].event_date for s in m.sources))]
+    by_day = [m for m in usable if m.by_day or (m.materialized == "view" and m.sources and all(contracts[s].event_date for s in m.sources))]
     whole = [m for m in usable if m not in by_day]
     start = min((c.start for c in contracts.values()), default=date(2000, 1, 1))
     days = dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_offset=1)
@@ -175,7 +175,7 @@ def _turns(due: Sequence[Stale]) -> list[list[Stale]]:
 def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, Taken]) -> Iterator[Any]:
     """One `dbt build` of the due marts and the views below them. `taken`: by mart what of Silver its commit will say that it holds."""
     sources = frozenset().union(*(m.sources for m in due))
-    wanted = {m.name for m in due} | {m.name for m in step.chosen if m.materialized == "view" and m.sources & sources}
+    wanted = {m.name for m in due} | {m.name for m in step.chosen if m.materialized == "view" and (m.sources & sources or not m.sources)}
     left_out = [m.name for m in step.chosen if m.name not in wanted]
     marts = [m for m in due if m.materialized != "view"]
     # Of entities alone: tests of facts that look at a dimension are the facts' own.

@@ -93,6 +93,8 @@ def seen(model: Model, planned: Mapping[str, Taken]) -> dict[str, TableState] | 
     found = dict(silver)
     for parent in model.parents:
         mart = metadata.state(parent.table) if parent.name not in planned else None
+        if mart is None and parent.name not in planned:
+            return None
         holds = planned.get(parent.name, mart.note.consumed if mart is not None and mart.note is not None else {})
         for name in parent.sources & set(found):
             source = silver[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -53,7 +53,7 @@ class Model:
     models below it.
 
     `domains`: the domain of each of its Silver tables, as the dbt sources file says (another lake's table of that name is another table).
-    `parents`: the tables of Gold that it reads, itself or through views.
+    `parents`: the tables of Gold that it reads, itself or through views. `others`: what else it is made from, at whatever distance, that nothing follows.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Model:
     code: str
     domains: frozenset[tuple[str, str]] = frozenset()
     parents: tuple[Model, ...] = ()
+    others: frozenset[str] = frozenset()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -109,8 +110,9 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     """All models that become tables or views, upstream first. `stamp` only tells versions of the file apart."""
     found = json.loads(manifest.read_text())
     nodes = {i: n for i, n in found["nodes"].items() if n["resource_type"] == "model"}
-    sources = {i: n["name"] for i, n in found["sources"].items()}
-    domains = {n["name"]: n["config"].get("meta", {}).get("domain") for n in found["sources"].values()}
+    silver = {i: n for i, n in found["sources"].items() if n["schema"] == "silver"}
+    sources = {i: n["name"] for i, n in silver.items()}
+    domains = {n["name"]: n["config"].get("meta", {}).get("domain") for n in silver.values()}
     made: dict[str, Model] = {}
 
     def make(unique_id: str) -> Model:
@@ -122,12 +124,20 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
             code = hashlib.sha256(repr(said).encode()).hexdigest()[:12]
             homes = frozenset((s, domains[s]) for s in reach.sources if domains[s])
             parents = {p.name: p for m in below for p in (m.parents if m.materialized in _IN_PLACE else (m,))}
-            made[unique_id] = Model(n["name"], n["schema"], n["config"]["materialized"], _partition(n), reach, code, homes, tuple(parents.values()))
+            unknown = [_named(p, found["sources"]) for p in n["depends_on"]["nodes"] if p not in nodes and p not in sources]
+            own_way = (n["name"], n["schema"], n["config"]["materialized"], _partition(n))
+            made[unique_id] = Model(*own_way, reach, code, homes, tuple(parents.values()), frozenset(unknown).union(*(m.others for m in below)))
         return made[unique_id]
 
     for unique_id in nodes:
         make(unique_id)
     return tuple(m for m in made.values() if m.materialized != "ephemeral")
+
+
+def _named(unique_id: str, sources: Mapping[str, Any]) -> str:
+    """What a model reads that is no model, as a person calls it: `quarantine.web_click`, `seed rates`."""
+    source = sources.get(unique_id)
+    return f"{source['schema']}.{source['name']}" if source else " ".join(unique_id.split(".")[::2])
 
 
 def _macros(names: Iterable[str], every: Mapping[str, Any]) -> list[str]:
@@ -147,7 +157,16 @@ def _partition(node: dict[str, dict[str, object]]) -> str | None:
     return str(column[0] if isinstance(column, list) else column) if column else None
 
 
-def served(all_models: Collection[Model], contracts: Mapping[str, Contract]) -> tuple[Model, ...]:
-    """The models whose Silver tables all have a contract, of the same domain; a lake with other contracts has other marts."""
-    own = {(c.name, c.domain) for c in contracts.values()}
-    return tuple(m for m in all_models if m.sources and m.sources <= set(contracts) and m.domains <= own)
+def served(all_models: Iterable[Model], contracts: Mapping[str, Contract]) -> tuple[Model, ...]:
+    """The models that can be followed in a lake with these contracts; a lake with other contracts has other marts."""
+    return tuple(m for m in all_models if unserved(m, contracts) is None)
+
+
+def unserved(model: Model, contracts: Mapping[str, Contract]) -> str | None:
+    """Why a model is left out: its Silver tables have to have contracts, of the same domain. One that is made from nothing at all is made once."""
+    own, homes = {(c.name, c.domain) for c in contracts.values()}, dict(model.domains)
+    if unknown := sorted(s for s in model.sources if s not in contracts or (s in homes and (s, homes[s]) not in own)):
+        return f"It reads {', '.join(f'silver.{s}' for s in unknown)}, and this lake has no such contract."
+    if model.others and not model.sources:
+        return f"It reads {', '.join(sorted(model.others))} and nothing of Silver, so that nobody could tell when it is stale."
+    return None

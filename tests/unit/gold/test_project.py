@@ -6,9 +6,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
-from lakehouse.gold.project import Model, manifest_path, models
+from lakehouse.automation import selection
+from lakehouse.contracts.loader import load_contracts
+from lakehouse.gold.progress import seen
+from lakehouse.gold.project import Model, Reach, manifest_path, models, served, unserved
+from lakehouse.pending import due
 from lakehouse.settings import PROJECT, settings
 
 Models = Mapping[str, Model]
@@ -82,3 +88,50 @@ def test_the_code_of_a_mart_changes_with_whatever_decides_its_rows(project: Path
     found = known()
     (folder / "fct_lower.yml").write_text((folder / "fct_lower.yml").read_text().replace("columns:", "description: Clicks., columns:"))
     assert changed(found) == set()
+
+
+def test_only_silver_is_followed_and_what_reads_nothing_of_it_is_left_out_or_made_once(project: Path) -> None:
+    (project / "models/other.yml").write_text("sources: [{name: refused, schema: quarantine, tables: [{name: web_click}, {name: web_visit}]}]")
+    (project / "seeds").mkdir()
+    (project / "seeds/rates.csv").write_text("a,b\n1,2\n")
+    both = "select r.event_date as date_day, 1 as n from {{ source('silver', 'sensor_reading') }} as r, {{ source('refused', 'web_click') }}"
+    write(
+        project,
+        dim_date="select date '2026-01-01' as date_day, 1 as n",
+        dim_week="select * from {{ ref('dim_date') }}",
+        fct_both=both,
+        fct_refused="select _source_date as date_day, count(*) as n from {{ source('refused', 'web_visit') }} group by 1",
+        dim_refused="select * from {{ ref('fct_refused') }}",
+        dim_rates="select date '2026-01-01' as date_day, a as n from {{ ref('rates') }}",
+    )
+    contracts = load_contracts(PROJECT / "contracts")
+    found = known()
+    assert found["fct_both"].sources == {"sensor_reading"}
+    assert found["fct_both"].others == {"quarantine.web_click"}
+    assert {m.name for m in served(found.values(), contracts)} == {"dim_date", "dim_week", "fct_both"}
+    assert {name: unserved(m, contracts) for name, m in found.items() if name not in ("dim_date", "dim_week", "fct_both")} == {
+        "fct_refused": "It reads quarantine.web_visit and nothing of Silver, so that nobody could tell when it is stale.",
+        "dim_refused": "It reads quarantine.web_visit and nothing of Silver, so that nobody could tell when it is stale.",
+        "dim_rates": "It reads seed rates and nothing of Silver, so that nobody could tell when it is stale.",
+    }
+    del contracts["sensor_reading"]
+    assert unserved(found["fct_both"], contracts) == "It reads silver.sensor_reading, and this lake has no such contract."
+
+
+@pytest.mark.usefixtures("home")
+def test_a_mart_without_a_source_is_due_until_it_is_there_with_the_views_it_may_read() -> None:
+    view, calendar = Model("stg_days", "staging", "view", None, Reach(), "code"), Model("dim_date", "gold", "table", None, Reach(), "code")
+    work = due([], [view, calendar])
+    assert work.models == ("dim_date",)
+    contracts = load_contracts(PROJECT / "contracts")
+    assert [k.path for k in selection(work, contracts, [view, calendar])] == [["staging", "stg_days"], ["gold", "dim_date"]]
+    write_deltalake(calendar.table.location(settings().warehouse), pa.table({"n": [1]}))
+    assert due([], [view, calendar]).nothing
+
+
+@pytest.mark.usefixtures("home")
+def test_a_mart_waits_for_one_without_a_source_that_is_not_there() -> None:
+    calendar = Model("dim_date", "gold", "table", None, Reach(), "code")
+    above = Model("fct_days", "gold", "incremental", "date_day", Reach(frozenset({"web_click"})), "code", parents=(calendar,))
+    assert seen(above, {}) is None
+    assert seen(above, {"dim_date": {}}) == {}
