@@ -12,7 +12,7 @@ from lakehouse.automation import automation_sensor, follow_silver, full_look, so
 from lakehouse.bronze.assets import bronze_asset
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.gold.assets import gold_assets
-from lakehouse.gold.project import manifest_path, models, served
+from lakehouse.gold.marts import lake_marts
 from lakehouse.maintenance.job import maintenance_job, maintenance_schedule
 from lakehouse.maintenance.plan import kept_tables
 from lakehouse.resources import RESOURCES
@@ -24,8 +24,7 @@ from lakehouse.silver.assets import silver_asset
 def defs() -> dg.Definitions:
     """Everything, from the contracts in the settings' folder."""
     contracts = load_contracts(settings().contracts)
-    manifest = manifest_path()
-    marts = served(models(manifest, manifest.stat().st_mtime), contracts)
+    marts = lake_marts(contracts).models
     maintenance = maintenance_job(kept_tables(contracts, [(m.table, m.sources) for m in marts if m.materialized != "view"]))
     return dg.Definitions(
         assets=[

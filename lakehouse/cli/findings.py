@@ -29,7 +29,7 @@ from lakehouse.engine.jars import S3_LOCK, ensure_jars, jars_folder, read_lock, 
 from lakehouse.engine.lease import holder
 from lakehouse.engine.metadata import open_table
 from lakehouse.errors import DataError, StorageError
-from lakehouse.gold.project import manifest_path, models, served, unserved
+from lakehouse.gold.marts import lake_marts
 from lakehouse.services import background
 from lakehouse.settings import PROJECT, settings
 from lakehouse.storage import check
@@ -186,17 +186,17 @@ def _dbt() -> Iterator[Finding]:
     if not others and is_stale(project / FILE, contracts):
         yield Finding("dbt", "problem", f"{project / FILE} does not say what the contracts say.", "lakehouse contract sources")
         return
-    manifest = manifest_path()
-    every = models(manifest, manifest.stat().st_mtime)
-    reasons = {m: why for m in every if (why := unserved(m, contracts))}
-    for why in dict.fromkeys(reasons.values()):
-        left_out = ", ".join(m.name for m in every if reasons.get(m) == why)
+    marts = lake_marts(contracts)
+    for why in dict.fromkeys(marts.elsewhere.values()):
+        left_out = ", ".join(name for name, given in marts.elsewhere.items() if given == why)
         yield Finding("dbt", "note", f"Left out: {left_out}. {why}", "Marts of its own: docs/add-a-table.md, section 5")
-    for model in served(every, contracts):
+    for name, why in marts.refused.items():
+        yield Finding("dbt", "problem", f"{name} is left out, and a table of it stays as it is. {why}", "docs/add-a-table.md, section 5, has what a mart needs")
+    for model in marts.models:
         if model.others and model.materialized != "view":
             text = f"{model.name} follows Silver alone: of a change of {', '.join(sorted(model.others))} it notices nothing."
             yield Finding("dbt", "note", text, f"After such a change: lakehouse materialize gold/{model.name} --recreate")
-    if not reasons:
+    if not marts.elsewhere and not marts.refused:
         yield Finding("dbt", "ok", "sources as the contracts say, manifest current")
 
 

@@ -6,22 +6,24 @@ Not here: reading contracts (`lakehouse.contracts`) or the dbt project (`lakehou
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.mistakes import nearest
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import ContractError, SetupError
-from lakehouse.gold.project import Model, manifest_path, models, served
+from lakehouse.gold.marts import lake_marts
+from lakehouse.gold.project import Model
 from lakehouse.settings import settings
 
 
 @dataclass(frozen=True)
 class Lake:
-    """The contracts by name, and the dbt models that these serve."""
+    """The contracts by name, and the dbt models that these serve. `refused`: models that are left out although they are this lake's, and why."""
 
     contracts: Mapping[str, Contract]
     marts: tuple[Model, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def only(self, names: Sequence[str]) -> Lake:
         """These tables, and the marts that are made from any of them; all when none is named. Raises `ContractError` for a name that is none."""
@@ -40,10 +42,10 @@ def read_lake() -> Lake:
             next_step="Draft one from sample data with: lakehouse contract infer <file>. Or set LAKEHOUSE_CONTRACTS.",
         )
     try:
-        manifest = manifest_path()
+        found = lake_marts(contracts)
     except OSError as error:
         raise SetupError(f"The dbt project can't be read: {error}.", next_step="Set LAKEHOUSE_DBT_PROJECT to its folder.") from error
-    return Lake(contracts, served(models(manifest, manifest.stat().st_mtime), contracts))
+    return Lake(contracts, found.models, found.refused)
 
 
 def known_table(name: str, tables: Collection[str]) -> str:

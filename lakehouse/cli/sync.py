@@ -52,7 +52,10 @@ def sync(
     With nothing new this takes a second and starts no Spark job. Exit code 1 when a step or a blocking check failed, or a source could not be read.
     """
     clock = Clock()
-    lake = read_lake().only(tables or [])
+    every = read_lake()
+    for name, why in every.refused.items():
+        err.print(f"{name} is left out. {why} What to do about it: lakehouse doctor", style="yellow", markup=False)
+    lake = every.only(tables or [])
     if force and not tables:
         raise typer.BadParameter("--force is for single tables: name those that may go on without what was lost.")
     if follow_ is not None:

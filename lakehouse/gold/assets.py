@@ -19,8 +19,9 @@ from lakehouse.engine.metadata import open_table, rows_by_partition
 from lakehouse.errors import DataError, SetupError
 from lakehouse.gold import dbt
 from lakehouse.gold.columns import gold_columns
+from lakehouse.gold.marts import lake_marts
 from lakehouse.gold.progress import Stale, Taken, all_stale, notes, taken_now
-from lakehouse.gold.project import Model, manifest_path, models, served
+from lakehouse.gold.project import Model, manifest_path
 from lakehouse.lineage import Lineage
 from lakehouse.resources import SparkEngine
 from lakehouse.runs import column_lineage, rebuilds_everything, report_partitions, requested_days
@@ -70,8 +71,7 @@ def gold_assets(contracts: Mapping[str, Contract], follow: Callable[[Collection[
 
     `follow` gives the condition of a group, from the assets whose updates it ignores.
     """
-    manifest = manifest_path()
-    usable = served(models(manifest, manifest.stat().st_mtime), contracts)
+    manifest, usable = manifest_path(), lake_marts(contracts).models
     by_day = [m for m in usable if m.by_day or (m.materialized == "view" and m.sources and all(contracts[s].event_date for s in m.sources))]
     whole = [m for m in usable if m not in by_day]
     start = min((c.start for c in contracts.values()), default=date(2000, 1, 1))

@@ -31,11 +31,14 @@ class GoldColumns:
     """The lineage of all models over Silver. `exposures`: the marts that each reads.
 
     `unreadable`: models whose SQL can't be followed, and why; all of their columns count as made of all that their Silver tables have.
+    `copies` and `equal` as `gold.query.Made` has them; `equal` by model.
     """
 
     lineage: Lineage
     exposures: Mapping[str, frozenset[str]]
     unreadable: Mapping[str, str]
+    copies: Mapping[Ref, frozenset[Ref]]
+    equal: Mapping[str, frozenset[frozenset[Ref]]]
 
     def touched(self, silver: Iterable[Ref]) -> Touched:
         """Where these columns of Silver (or with `*` its rows) end."""
@@ -65,6 +68,8 @@ def _read(compiled: Path, stamp: float, all_models: tuple[Model, ...], silver: t
     tables: dict[str, tuple[str, ...]] = dict(silver)
     lineage: dict[Ref, frozenset[Ref]] = {}
     unreadable: dict[str, str] = {}
+    copies: dict[Ref, frozenset[Ref]] = {}
+    equal: dict[str, frozenset[frozenset[Ref]]] = {}
     for model in all_models:
         name = f"{model.schema}.{model.name}"
         try:
@@ -75,7 +80,9 @@ def _read(compiled: Path, stamp: float, all_models: tuple[Model, ...], silver: t
             made = Made(dict.fromkeys(nodes[model.name]["columns"], anything), anything)
         tables[name] = tuple(made.columns)
         lineage |= {Ref(name, column): sources for column, sources in made.columns.items()} | {Ref(name, ROWS): made.rows}
-    return GoldColumns(Lineage(lineage), _exposures(manifest), unreadable)
+        copies |= {Ref(name, column): sources for column, sources in made.copies.items()}
+        equal[name] = made.equal
+    return GoldColumns(Lineage(lineage), _exposures(manifest), unreadable, copies, equal)
 
 
 def _exposures(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.contracts.model import Contract
+from lakehouse.errors import SetupError
 from lakehouse.gold import dbt
 from lakehouse.settings import settings
 from lakehouse.tables import Table
@@ -54,6 +56,7 @@ class Model:
 
     `domains`: the domain of each of its Silver tables, as the dbt sources file says (another lake's table of that name is another table).
     `parents`: the tables of Gold that it reads, itself or through views. `others`: what else it is made from, at whatever distance, that nothing follows.
+    `declares_days`: whether it says itself which days of Silver each of its own is made from.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Model:
     domains: frozenset[tuple[str, str]] = frozenset()
     parents: tuple[Model, ...] = ()
     others: frozenset[str] = frozenset()
+    declares_days: bool = False
 
     @property
     def sources(self) -> frozenset[str]:
@@ -88,12 +92,19 @@ class Model:
 
 
 def manifest_path() -> Path:
-    """The manifest, made anew by `dbt parse` when a file of the project is younger. Touches no database."""
+    """The manifest, made anew by `dbt parse` when a file of the project is younger, and the models' SQL with it. Touches no database."""
     project = settings().dbt_project
     manifest = project / "target" / "manifest.json"
     if not dbt.is_current(manifest):
         dbt.parsed(project)
+        with suppress(SetupError):  # a project that dbt can't compile without an engine is built all the same
+            compiled_path()
     return manifest
+
+
+def is_compiled() -> bool:
+    """Whether `compiled_path` has nothing to do."""
+    return dbt.is_current(settings().dbt_project / "target" / "compiled.json")
 
 
 def compiled_path() -> Path:
@@ -118,7 +129,8 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
     def make(unique_id: str) -> Model:
         if unique_id not in made:
             n, below = nodes[unique_id], [make(p) for p in nodes[unique_id]["depends_on"]["nodes"] if p in nodes]
-            own = Reach(frozenset(sources[p] for p in n["depends_on"]["nodes"] if p in sources), **n["config"].get("meta", {}).get("reads_days", {}))
+            days = n["config"].get("meta", {}).get("reads_days")
+            own = Reach(frozenset(sources[p] for p in n["depends_on"]["nodes"] if p in sources), **(days or {}))
             reach, macros = own.beyond(m.read for m in below), _macros(n["depends_on"]["macros"], found["macros"])
             said = (n["checksum"]["checksum"], macros, own.before, own.after, sorted(m.code for m in below))
             code = hashlib.sha256(repr(said).encode()).hexdigest()[:12]
@@ -126,7 +138,8 @@ def models(manifest: Path, stamp: float = 0.0) -> tuple[Model, ...]:
             parents = {p.name: p for m in below for p in (m.parents if m.materialized in _IN_PLACE else (m,))}
             unknown = [_named(p, found["sources"]) for p in n["depends_on"]["nodes"] if p not in nodes and p not in sources]
             own_way = (n["name"], n["schema"], n["config"]["materialized"], _partition(n))
-            made[unique_id] = Model(*own_way, reach, code, homes, tuple(parents.values()), frozenset(unknown).union(*(m.others for m in below)))
+            others = frozenset(unknown).union(*(m.others for m in below))
+            made[unique_id] = Model(*own_way, reach, code, homes, tuple(parents.values()), others, days is not None)
         return made[unique_id]
 
     for unique_id in nodes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlglot import exp, parse_one
@@ -19,10 +19,16 @@ NONE: Refs = frozenset()
 
 @dataclass(frozen=True)
 class Made:
-    """For each column of a query what its values are made of; and what decides which rows it has."""
+    """For each column of a query what its values are made of; and what decides which rows it has.
+
+    `copies`: of columns that only take over values, as they are, the columns that these come from.
+    `equal`: columns that rows are joined or filtered by as equal.
+    """
 
     columns: Mapping[str, Refs] = field(default_factory=dict)
     rows: Refs = NONE
+    copies: Mapping[str, Refs] = field(default_factory=dict)
+    equal: frozenset[Refs] = frozenset()
 
     @property
     def all(self) -> Refs:
@@ -40,15 +46,18 @@ def made_of(sql: str, tables: Mapping[str, Sequence[str]]) -> Made:
     scope = build_scope(tree)
     if scope is None:
         raise OptimizeError(f"no query: {sql[:80]}")
-    return _Reader(tables).scope(scope)
+    reader = _Reader(tables)
+    return replace(reader.scope(scope), equal=frozenset(reader.equal))
 
 
 class _Reader:
     """Follows columns through a query's scopes: CTEs, derived tables, set operations, subqueries, lateral views."""
 
     def __init__(self, tables: Mapping[str, Sequence[str]]) -> None:
-        self._tables = {t.lower(): Made({c.lower(): frozenset({Ref(t, c)}) for c in cs}, frozenset({Ref(t, ROWS)})) for t, cs in tables.items()}
+        each = {t: {c.lower(): frozenset({Ref(t, c)}) for c in columns} for t, columns in tables.items()}
+        self._tables = {t.lower(): Made(columns, frozenset({Ref(t, ROWS)}), columns) for t, columns in each.items()}
         self._read: dict[int, Made] = {}
+        self.equal: set[Refs] = set()
 
     def scope(self, scope: Scope) -> Made:
         """What a scope gives. Each is read once; a recursive CTE adds nothing by reading itself."""
@@ -61,8 +70,11 @@ class _Reader:
         """By position, under the names of the first."""
         left, right = (self.scope(s) for s in scope.set_operation_scopes)
         columns = {name: ours | theirs for (name, ours), theirs in zip(left.columns.items(), right.columns.values(), strict=False)}
+        pairs = zip(left.columns, right.columns, strict=False)
+        copies = {ours: left.copies[ours] | right.copies[theirs] for ours, theirs in pairs if ours in left.copies and theirs in right.copies}
         compared = not isinstance(scope.expression, exp.Union) or scope.expression.args.get("distinct")
-        return Made(columns, left.rows.union(right.rows, *(columns.values() if compared else ())))
+        rows = left.rows.union(right.rows, *(columns.values() if compared else ()))
+        return Made(columns, rows, copies)
 
     def _select(self, scope: Scope) -> Made:
         query = scope.expression
@@ -75,7 +87,28 @@ class _Reader:
         rows = NONE.union(*(s.rows for s in sources), *(self._named_in(part, scope) for part in _choosing(query)))
         counted = frozenset(ref for ref in rows if ref.column == ROWS)
         columns = {s.alias_or_name: self._named_in(s, scope) | (counted if _counts_rows(s) else NONE) for s in query.selects}
-        return Made(columns, rows.union(*columns.values()) if query.args.get("distinct") else rows)
+        copies = {s.alias_or_name: copied for s in query.selects if (copied := self._copied(s, scope))}
+        self.equal |= {ours | theirs for ours, theirs in self._compared(scope) if ours and theirs}
+        return Made(columns, rows.union(*columns.values()) if query.args.get("distinct") else rows, copies)
+
+    def _compared(self, scope: Scope) -> Iterator[tuple[Refs, Refs]]:
+        """The columns that a SELECT joins or filters rows by as equal, side by side."""
+        joins = [j for j in scope.expression.args.get("joins") or () if j.args.get("on")]
+        where = scope.expression.args.get("where")
+        for condition in (*(j.args["on"] for j in joins), *([where.this] if where else ())):
+            for part in condition.flatten() if isinstance(condition, exp.And) else (condition,):
+                if isinstance(part, exp.EQ | exp.NullSafeEQ):
+                    yield self._copied(part.left, scope), self._copied(part.right, scope)
+
+    def _copied(self, node: exp.Expr, scope: Scope) -> Refs:
+        """The columns whose values an expression takes over as they are; none when it makes others of them."""
+        if isinstance(node, exp.Alias | exp.Paren) or (isinstance(node, exp.Cast) and node.to.is_type("date")):
+            return self._copied(node.this, scope)
+        if isinstance(node, exp.Coalesce):
+            parts = [self._copied(part, scope) for part in (node.this, *node.expressions)]
+            return NONE.union(*parts) if all(parts) else NONE
+        source = self._holder(node, scope) if isinstance(node, exp.Column) else None
+        return source.copies.get(node.name, NONE) if source is not None else NONE
 
     def _source(self, scope: Scope, name: str) -> Made:
         """What stands behind a name of a FROM."""
@@ -98,14 +131,18 @@ class _Reader:
         nested = (inner[id(q)] for q in find_all_in_scope(node, exp.Query) if id(q) in inner)
         return NONE.union(*named, *(self.scope(s).all for s in nested))
 
-    def _column(self, column: exp.Column, scope: Scope) -> Refs:
+    def _holder(self, column: exp.Column, scope: Scope) -> Made | None:
+        """What stands behind a column's table, here or in a query around."""
         holder: Scope | None = scope
         while holder is not None and column.table not in holder.sources:
             holder = holder.parent
-        source = self._source(holder, column.table) if holder is not None else Made()
-        if source.columns and column.name in source.columns:
+        return self._source(holder, column.table) if holder is not None else None
+
+    def _column(self, column: exp.Column, scope: Scope) -> Refs:
+        source = self._holder(column, scope)
+        if source is not None and column.name in source.columns:
             return source.columns[column.name]
-        if holder is None or source.columns:
+        if source is None or source.columns:
             raise OptimizeError(f"can't tell where {column.sql(dialect='spark')} comes from")
         return source.rows
 

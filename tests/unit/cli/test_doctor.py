@@ -105,12 +105,19 @@ def test_marts_that_nobody_can_follow_are_named_with_the_reason(second: Path) ->
     (second / FILE).write_text(sources_yaml(load_contracts(settings().contracts)))
     (second / "models/other.yml").write_text("sources: [{name: refused, schema: quarantine, tables: [{name: web_click}]}]")
     yml = "models: [{name: NAME, config: {group: null}, columns: [{name: n, data_type: int}]}]"
-    for name, reads in (("dim_refused", "{{ source('refused', 'web_click') }}"), ("dim_both", "{{ ref('dim_refused') }}, {{ source('silver', 'web_click') }}")):
+    for name, reads in (
+        ("dim_refused", "{{ source('refused', 'web_click') }}"),
+        ("dim_both", "{{ source('refused', 'web_click') }}, {{ source('silver', 'web_click') }}"),
+    ):
         (second / f"models/marts/{name}.yml").parent.mkdir(parents=True, exist_ok=True)
         (second / f"models/marts/{name}.yml").write_text(yml.replace("NAME", name))
         (second / f"models/marts/{name}.sql").write_text("{{ config(materialized='table', partition_by=none) }} select 1 as n from " + reads)
     assert [(f.level, f.text) for f in CHECKS["dbt"]()] == [
-        ("note", "Left out: dim_refused. It reads quarantine.web_click and nothing of Silver, so that nobody could tell when it is stale."),
+        (
+            "problem",
+            "dim_refused is left out, and a table of it stays as it is. "
+            "It reads quarantine.web_click and nothing of Silver, so that nobody could tell when it is stale.",
+        ),
         ("note", "dim_both follows Silver alone: of a change of quarantine.web_click it notices nothing."),
     ]
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,6 +47,12 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
 def test_with_nothing_new_it_says_so_and_imports_no_dagster(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     sync.sync(None, full=False)
     assert capsys.readouterr().out.startswith(f"Nothing is new: {len(lake.contracts)} tables and 0 marts are current")
+
+
+def test_a_mart_that_is_left_out_is_told_with_the_reason(lake: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "read_lake", lambda: replace(lake, refused={"fct_monthly": "Its days are none."}))
+    sync.sync(None, full=False)
+    assert " ".join(capsys.readouterr().err.split()) == "fct_monthly is left out. Its days are none. What to do about it: lakehouse doctor"
 
 
 def test_looking_for_what_is_new_imports_no_dagster() -> None:
