@@ -16,7 +16,7 @@ import typer
 from lakehouse.cli import backfill_group
 from lakehouse.cli.backfill_group import GROUP, Group, Progress
 from lakehouse.cli.failures import failure_of
-from lakehouse.cli.instance import open_instance
+from lakehouse.cli.instance import daemon_reports, open_instance
 from lakehouse.cli.lake import read_lake
 from lakehouse.cli.output import Clock, age, err, grid, open_log, others_to, out, plural, seconds, show
 from lakehouse.cli.selection import EVERYTHING, SELECTION_HELP, Days, choose, days_asked, partition_range
@@ -24,7 +24,7 @@ from lakehouse.cli.services import CODE, DAEMON
 from lakehouse.cli.steps import Steps
 from lakehouse.cli.undone import Lookout, Only, Todo
 from lakehouse.errors import LakehouseError
-from lakehouse.services.background import find
+from lakehouse.services.background import find, recorded
 from lakehouse.settings import settings
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def backfill(  # noqa: PLR0913 - each is an option of the command
     if sum((listing, cancel is not None, resume is not None, first is not None)) != 1:
         raise typer.BadParameter("Say which days: --from DAY, and --to DAY where it is not the newest. Or one of --list, --cancel ID, --resume ID.")
     days = days_asked(None, first, last)
-    if not listing:
-        _need_daemon()
     with open_log(settings().home, "backfill.log") as log, others_to(log), open_instance() as instance:
+        if not listing:
+            _need_daemon(instance)
         if cancel is not None:
             backfill_group.find(instance, cancel).cancel(instance)
             out.print(f"Backfill {cancel} is being cancelled by the daemon, with its runs. What they committed stays.")
@@ -97,15 +97,22 @@ def backfill(  # noqa: PLR0913 - each is an option of the command
         raise typer.Exit(1)
 
 
-def _need_daemon() -> None:
-    home = settings().home
-    missing = [name for name in (DAEMON, CODE) if find(home, name) is None]
+def _need_daemon(instance: dg.DagsterInstance) -> None:
+    missing = _missing(instance)
     if missing:
         raise LakehouseError(
             f"A backfill is the daemon's work, and {' and '.join(missing)} {'does' if len(missing) == 1 else 'do'} not run.",
             state="Nothing was requested.",
             next_step="Start it with: lakehouse up. Or rebuild in this process: lakehouse materialize … --from … --to …",
         )
+
+
+def _missing(instance: dg.DagsterInstance) -> list[str]:
+    """Which of the processes do not run. A daemon that was not started by `lakehouse up`, as in containers, is known by its sign of life."""
+    home = settings().home
+    if recorded(home, DAEMON) is None and daemon_reports(instance):
+        return []
+    return [name for name in (DAEMON, CODE) if find(home, name) is None]
 
 
 def _tags(force: bool) -> dict[str, str]:
@@ -166,21 +173,21 @@ def _start(instance: dg.DagsterInstance, graph: dg.AssetGraph, portions: list[To
     def look() -> Progress:
         return backfill_group.find(instance, name).progress(instance, graph)
 
-    found = _follow(name, look) if follow else look()
+    found = _follow(instance, name, look) if follow else look()
     _conclude(instance, backfill_group.find(instance, name), found, clock, as_json)
     return found.good
 
 
-def _follow(name: str, look: Callable[[], Progress]) -> Progress:
+def _follow(instance: dg.DagsterInstance, name: str, look: Callable[[], Progress]) -> Progress:
     """Until it is over; Ctrl-C leaves it to itself."""
     try:
-        return _watch(look)
+        return _watch(instance, look)
     except KeyboardInterrupt:
         err.print(f"Backfill {name} goes on without this window. Cancel it with: lakehouse backfill --cancel {name}")
         raise typer.Exit(130) from None
 
 
-def _watch(look: Callable[[], Progress]) -> Progress:
+def _watch(instance: dg.DagsterInstance, look: Callable[[], Progress]) -> Progress:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
@@ -196,7 +203,7 @@ def _watch(look: Callable[[], Progress]) -> Progress:
             if last.over:
                 return last
             time.sleep(_POLL)
-            if find(settings().home, DAEMON) is None:
+            if DAEMON in _missing(instance):
                 raise LakehouseError("The daemon has ended.", state=f"The backfill waits: {last.text}.", next_step="It goes on after: lakehouse up")
             last = look()
 

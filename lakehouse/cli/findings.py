@@ -18,7 +18,7 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from lakehouse.cli import supervisor
-from lakehouse.cli.instance import TEMPLATE, dagster_home, prepare
+from lakehouse.cli.instance import TEMPLATE, daemon_reports, dagster_home, open_instance, prepare
 from lakehouse.cli.output import plural, size
 from lakehouse.cli.services import CODE, DAEMON, SERVICES, WEB
 from lakehouse.contracts.dbt_sources import FILE, is_stale, lost
@@ -303,6 +303,8 @@ def _processes() -> Iterator[Finding]:
     alive, stale = [name for name in every if background.find(home, name)], supervisor.gone(home, every)
     if stale:
         yield Finding("processes", "problem", f"{', '.join(stale)} ended without `lakehouse down`: killed, or the machine was restarted.", "lakehouse up")
+    elif not alive and settings().engine == "remote" and _reported():
+        yield from _heartbeats()
     elif not alive:
         yield Finding("processes", "ok", "the web UI and the daemon do not run (lakehouse up starts them)")
     else:
@@ -310,6 +312,11 @@ def _processes() -> Iterator[Finding]:
         yield Finding("processes", "ok", f"{', '.join(alive)} run" + (f"; the web UI is at {web.url}" if web else ""))
     if DAEMON in alive and CODE in alive:
         yield from _heartbeats()
+
+
+def _reported() -> bool:
+    with open_instance() as instance:
+        return daemon_reports(instance)
 
 
 def _heartbeats() -> Iterator[Finding]:

@@ -6,6 +6,7 @@ Not here: starting Dagster's processes (`services`), what they load (`lakehouse.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = Path(__file__).with_name("dagster.yaml")
 _HANDED_ON = ("home", "contracts", "landing", "warehouse", "dbt_project")
+_SILENCE = 120.0
 
 
 def dagster_home() -> Path:
@@ -56,3 +58,9 @@ def open_instance() -> dg.DagsterInstance:
     instance = dg.DagsterInstance.get()
     end_orphans(instance)
     return instance
+
+
+def daemon_reports(instance: dg.DagsterInstance) -> bool:
+    """Whether a daemon gave a sign of life in the last two minutes (it does each half minute), wherever it runs: in containers it is no process of ours."""
+    sign = instance.get_daemon_heartbeats().get("BACKFILL")
+    return sign is not None and time.time() - sign.timestamp < _SILENCE

@@ -100,8 +100,9 @@ def _start_all(chosen: Settings, port: int | None) -> Running:
         _launch(chosen, DAEMON, _script("dagster-daemon", "run", "--log-level", "warning", "-w", str(workspace)), None, str(code.port))
     web = find(chosen.home, WEB)
     if web is None or web.stamp != str(code.port) or (port and web.port != port):
+        before = background.recorded(chosen.home, WEB)  # of one that was killed, too
         background.stop(chosen.home, WEB)
-        web_port = _web_port(port, web)
+        web_port = _web_port(port, before)
         command = _script("dagster-webserver", "-h", process.LOOPBACK, "-p", str(web_port), "-w", str(workspace))
         web = _launch(chosen, WEB, command, web_port, str(code.port))
     with Steps.waiting("Opening the web UI"):

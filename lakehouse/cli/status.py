@@ -28,7 +28,7 @@ from lakehouse.gold.progress import behind, missing_sources, waiting
 from lakehouse.gold.project import Model
 from lakehouse.governance.deployed import differences
 from lakehouse.quality.freshness import newest_data
-from lakehouse.services.background import find
+from lakehouse.services.background import find, recorded
 from lakehouse.settings import settings
 from lakehouse.sources.protocol import Amount
 from lakehouse.storage import check
@@ -194,6 +194,9 @@ def _services() -> dict[str, str]:
     """The engine and Dagster, as they are now."""
     home = settings().home
     web, daemon, code = find(home, WEB), find(home, DAEMON), find(home, CODE)
+    if settings().engine == "remote" and recorded(home, DAEMON) is None:
+        elsewhere = "not started from here"
+        return {"engine": launcher.engine_status().state, "web UI": elsewhere, "daemon": f"{elsewhere}; its signs of life: lakehouse doctor"}
     back = "gone, and about to be brought back" if find(home, supervisor.NAME) else ""
     sensors = "running, sensors on" if code else f"running, without its code server, which is {back or 'stopped (lakehouse up)'}"
     return {

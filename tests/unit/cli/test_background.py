@@ -18,8 +18,10 @@ import pytest
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._daemon.types import DaemonHeartbeat
 
-from lakehouse.cli import instance, services, supervisor
+from lakehouse.cli import backfill, instance, services, supervisor
+from lakehouse.engine import process
 from lakehouse.errors import LakehouseError, SetupError
 from lakehouse.services import background
 from lakehouse.settings import Settings, settings
@@ -205,3 +207,33 @@ def test_services_are_loaded_again_with_another_password(home: Path, name: str) 
         return services._stamp(Settings(home=home, **{name: url}))  # type: ignore[arg-type]
 
     assert stamp("one") == stamp("one") != stamp("two")
+
+
+def test_a_daemon_that_runs_in_another_container_is_known_by_its_sign_of_life(home: Path) -> None:
+    with instance.open_instance() as opened:
+        assert backfill._missing(opened) == ["dagster-daemon", "dagster-code"]
+        opened.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 600, "BACKFILL", "elsewhere"))
+        assert backfill._missing(opened) == ["dagster-daemon", "dagster-code"]
+        opened.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 30, "BACKFILL", "elsewhere"))
+        assert backfill._missing(opened) == []
+        file = background.pid_file(home, "dagster-daemon")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"name": "dagster-daemon", "pid": 999999, "birth": "", "port": null, "stamp": ""}')
+        assert backfill._missing(opened) == ["dagster-daemon", "dagster-code"], "ours was killed a moment ago"
+
+
+def test_a_web_ui_that_was_killed_comes_back_on_its_port(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = process.free_ports(1)
+    asked: list[int | None] = []
+
+    def launch(chosen: object, name: str, command: object, at: int | None, stamp: str) -> background.Running:
+        asked.append(at)
+        return background.Running(name, os.getpid(), "", at, stamp)
+
+    file = background.pid_file(home, "dagster-webserver")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'{{"name": "dagster-webserver", "pid": 999999, "birth": "", "port": {port}, "stamp": ""}}')
+    monkeypatch.setattr(services, "_launch", launch)
+    monkeypatch.setattr(background, "await_ready", lambda *_: None)
+    services._start_all(settings(), None)
+    assert asked[-1] == port
