@@ -1,4 +1,4 @@
-"""The Gold assets: dbt's models as Dagster sees them, in three groups: by day, unpartitioned, and the views of entities that both read.
+"""The Gold assets: dbt's models as Dagster sees them, in two groups, by day and unpartitioned.
 
 Not here: what is stale (`gold.progress`), SQL (the dbt project).
 """
@@ -27,7 +27,7 @@ from lakehouse.resources import SparkEngine
 from lakehouse.runs import column_lineage, rebuilds_everything, report_partitions, requested_days
 from lakehouse.settings import settings
 
-DAILY, WHOLE, VIEWS = "gold_daily", "gold_entities", "gold_entity_views"
+DAILY, WHOLE = "gold_daily", "gold_entities"
 Condition = dg.AutomationCondition[dg.AssetKey]
 Dates = Mapping[str, frozenset[date]]  # by mart the dates that a run builds
 
@@ -67,8 +67,7 @@ class Translator(DagsterDbtTranslator):
 
 
 def gold_assets(contracts: Mapping[str, Contract], follow: Callable[[Collection[dg.AssetKey]], Condition]) -> list[dg.AssetsDefinition]:
-    """The assets of all models that can be followed: those by day in one definition, the others in another, and the views of entities in a third, since
-    Dagster skips a step when one fails that it takes anything from: a dimension is to hold up no mart that only reads the same view.
+    """The assets of all models that can be followed: those by day in one definition, the others in another.
 
     `follow` gives the condition of a group, from the assets whose updates it ignores.
     """
@@ -78,8 +77,7 @@ def gold_assets(contracts: Mapping[str, Contract], follow: Callable[[Collection[
     start = min((c.start for c in contracts.values()), default=date(2000, 1, 1))
     days = dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_offset=1)
     undated = [_key(m) for m in whole]
-    tables, views = ([m for m in whole if (m.materialized == "view") is view] for view in (False, True))
-    groups = ((DAILY, by_day, follow(undated)), (WHOLE, tables, follow(())), (VIEWS, views, follow(())))
+    groups = ((DAILY, by_day, follow(undated)), (WHOLE, whole, follow(())))
     partitions = {m.name: days for m in by_day}
     return [_assets(name, group, manifest, Translator(partitions, condition), contracts) for name, group, condition in groups if group]
 
@@ -101,7 +99,7 @@ def _assets(name: str, group: list[Model], manifest: Any, translator: Translator
         marts = [m for m in chosen if m.materialized != "view"]
         if days is not None:  # says nothing of the other days, so takes in nothing
             yield from _run(step, chosen, dict.fromkeys((m.name for m in marts), frozenset(days)), {})
-        elif name != DAILY and rebuilds_everything(context):
+        elif name == WHOLE and rebuilds_everything(context):
             yield from _run(step, chosen, None, taken_now(marts))
         else:
             yield from _follow(step, all_stale(marts, contracts, lambda: spark.spark_session))

@@ -56,16 +56,6 @@ def test_gold_marts_have_descriptions_with_their_grain(definitions: dg.Definitio
             assert "One row per" in (graph.get(key).description or ""), key
 
 
-def test_no_fact_waits_for_the_step_of_dimensions_that_it_does_not_read(definitions: dg.Definitions) -> None:
-    """Dagster skips a step whenever one fails that it takes anything from."""
-    graph = definitions.resolve_asset_graph()
-    gold = [graph.get(key) for key in graph.get_all_asset_keys() if key.path[0] == "gold"]
-    dimensions = {node.assets_def.node_def.name for node in gold if not node.partitions_def}
-    for fact in (node for node in gold if node.partitions_def):
-        read = {key for key in fact.assets_def.keys_by_input_name.values() if graph.get(key).assets_def.node_def.name in dimensions}
-        assert read == set(), fact.key
-
-
 def test_sensors_run_by_default_and_steps_share_one_process(definitions: dg.Definitions) -> None:
     sensors = {s.name: s.default_status for s in definitions.sensors or ()}
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
