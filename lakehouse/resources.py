@@ -13,7 +13,7 @@ from dagster_deltalake.config import ClientConfig
 from dagster_pyspark import LazyPySparkResource
 from deltalake import DeltaTable
 
-from lakehouse.engine.session import connect
+from lakehouse.engine.session import compile_for, connect
 from lakehouse.settings import settings
 from lakehouse.storage.s3 import is_s3
 from lakehouse.tables import Table
@@ -28,7 +28,9 @@ class SparkEngine(LazyPySparkResource):
     def spark_session(self) -> Any:
         """The run's session."""
         if self._spark_session is None:
-            self._spark_session = cast(Any, connect())
+            session = connect()
+            self._spark_session = cast(Any, session)
+            compile_for(session, 0)  # until a step knows better: most of a run's queries are over logs
         return self._spark_session
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:

@@ -6,6 +6,7 @@ Not here: Dagster (`bronze.assets`), what is new and how it is read (`sources`).
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from lakehouse.contracts.recorded import properties
 from lakehouse.engine import metadata
 from lakehouse.engine.delta import Commit, Overtaken, ensure_table
 from lakehouse.engine.metadata import Day, Note, TableState
+from lakehouse.engine.session import compile_for
 from lakehouse.engine.shape import Shape
 from lakehouse.errors import SourceError, WriteConflict
 from lakehouse.governance.deployed import raise_if_broken
@@ -27,6 +29,7 @@ from lakehouse.sources import source_of
 from lakehouse.sources.protocol import Amount, Batch, Look, Portion, Unreadable
 
 ATTEMPTS = 5
+_RECORD = 100  # bytes, to tell few records from many
 Progress = Callable[[str], None]
 
 
@@ -116,6 +119,7 @@ def _take_in(  # noqa: PLR0913 - a step of `ingest`, told what that knows
 ) -> tuple[TableState, Portion | None, Ingested]:
     """One portion in one commit; parts that Spark can't read are set aside one by one. The table's state, what was taken, and the new total."""
     unreadable = list(total.unreadable)
+    _compile_for(spark, portion)
     while True:
         batch = portion.read(spark)
         unreadable += batch.unreadable
@@ -138,6 +142,12 @@ def _take_in(  # noqa: PLR0913 - a step of `ingest`, told what that knows
     days = total.days | batch.portion.days | (touched.days if touched else frozenset())
     total = replace(total, version=version, days=days, amount=total.amount + batch.portion.amount)
     return planned.after(version, note), batch.portion, total
+
+
+def _compile_for(spark: SparkSession, portion: Portion) -> None:
+    """By its records, or by its bytes; a portion that tells of neither may be large."""
+    amount = portion.amount
+    compile_for(spark, amount.records or amount.bytes // _RECORD or sys.maxsize)
 
 
 def _write(spark: SparkSession, contract: Contract, state: TableState, note: Note, batch: Batch) -> int:
@@ -173,6 +183,7 @@ def rebuild(spark: SparkSession, contract: Contract, days: Collection[date], run
         raise_if_broken(contract, metadata.state(contract.bronze))
         state = ensure_table(spark, contract.bronze, shape(contract))
         look = source.again(state, wanted, force=force)
+        _compile_for(spark, look.portions[0])
         batch = look.portions[0].read(spark)
         if batch.unreadable:
             batch.close()

@@ -1,4 +1,4 @@
-"""Spark Connect sessions on the engine: `connect()`, and what a Connect error says to people.
+"""Spark Connect sessions on the engine: `connect()`, whether their queries are compiled, and what a Connect error says to people.
 
 Not here: starting the engine (`launcher`), writing tables (`delta`).
 """
@@ -22,6 +22,9 @@ from lakehouse.errors import EngineError
 if TYPE_CHECKING:  # PySpark takes a second to import: only those who connect pay
     from pyspark.sql import SparkSession
 
+COMPILE = "spark.sql.codegen.factoryMode"
+_WORTH_COMPILING = 50_000
+_READ = 5
 _SHOUTING = ("DataFrameQueryContextLogger", "SQLQueryContextLogger")
 _DETAILS = re.compile(r'status = StatusCode\.\w+\s+details = "(.*)"')
 _TRACE = ("JVM stacktrace:", "\tat ", "Caused by:", "org.apache.spark.SparkException:", "*** Source:")
@@ -71,6 +74,20 @@ def open_session(endpoints: Endpoints) -> SparkSession:
             session.conf.set(key, value)
         connected.client.set_retry_policies([DefaultPolicy()])
     return session
+
+
+def compiling(rows: int, read: int = 0) -> str:
+    """The value of `COMPILE` for queries that make so many rows, and `read` others only to join or add them up: taken for a fifth of the work each.
+
+    For few rows Spark takes longer to write, compile and warm up the code of a query than to interpret it: a quarter of a stream's pass. For a million
+    rows it is the other way round, by as much as the half (benchmarks/README.md).
+    """
+    return "FALLBACK" if rows + read // _READ > _WORTH_COMPILING else "NO_CODEGEN"
+
+
+def compile_for(spark: SparkSession, rows: int, read: int = 0) -> None:
+    """Have the session's next queries compiled or interpreted, whichever is quicker for so many rows (see `compiling`)."""
+    spark.conf.set(COMPILE, compiling(rows, read))
 
 
 def brief(error: BaseException, lines: int = 3) -> str:

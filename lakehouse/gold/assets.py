@@ -16,6 +16,7 @@ from dagster_dbt.asset_utils import get_manifest_and_translator_from_dbt_assets
 from lakehouse.contracts.model import Contract
 from lakehouse.engine.launcher import ensure_engine
 from lakehouse.engine.metadata import open_table, rows_by_partition
+from lakehouse.engine.session import compiling
 from lakehouse.errors import DataError, SetupError
 from lakehouse.gold import dbt
 from lakehouse.gold.columns import gold_columns
@@ -182,7 +183,7 @@ def _run(step: Step, due: list[Model], dates: Dates | None, taken: Mapping[str, 
     build = dbt.Build([m.name for m in step.chosen], left_out, buildable=not any(m.by_day for m in step.chosen))
     manifest, translator, _ = get_manifest_and_translator_from_dbt_assets([step.context.assets_def])
     lineage, made = _lineage(step), {_key(m): m for m in step.chosen if m.name in wanted}
-    told = _told(notes(marts, step.context.run_id, taken), dates)
+    told = _told(notes(marts, step.context.run_id, taken), dates, max((_rows_read(step, m, dates) for m in marts), default=0))
     for event in dbt.run(build, told, step.context, manifest, translator):
         # What is told of an asset has to be told before its output is handed on.
         if isinstance(event, dg.Output) and (model := made.get(step.context.asset_key_for_output(event.output_name))):
@@ -202,10 +203,20 @@ def _lineage(step: Step) -> Lineage:
     return found.lineage
 
 
-def _told(commit_metadata: dict[str, str], dates: Dates | None) -> dict[str, str]:
-    """What the project and its profile are told of this run."""
+def _rows_read(step: Step, mart: Model, dates: Dates | None) -> int:
+    """How many rows of Silver a mart is made from in this run."""
+    rows = 0
+    for name in mart.sources:
+        table, column = open_table(step.contracts[name].silver), step.contracts[name].event_date
+        days = dates.get(mart.name) if dates is not None and column else None
+        rows += sum(n for day, n in (rows_by_partition(table, column) if table is not None else {}).items() if days is None or day in days)
+    return rows
+
+
+def _told(commit_metadata: dict[str, str], dates: Dates | None, rows: int) -> dict[str, str]:
+    """What the project and its profile are told of this run, which reads so many rows of Silver."""
     endpoints = ensure_engine()
-    told = {"HOST": endpoints.thrift_host, "PORT": str(endpoints.thrift_port), "COMMIT_METADATA": json.dumps(commit_metadata)}
+    told = {"HOST": endpoints.thrift_host, "PORT": str(endpoints.thrift_port), "COMMIT_METADATA": json.dumps(commit_metadata), "CODEGEN": compiling(0, rows)}
     return {**told, "DATES": "" if dates is None else json.dumps({name: sorted(d.isoformat() for d in own) for name, own in dates.items()})}
 
 

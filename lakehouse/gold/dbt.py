@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing dbt takes seconds
 
 _ONE_AT_A_TIME = threading.RLock()  # dbt keeps flags, loggers and adapters in globals of the process
 _PARSED: dict[tuple[Path, int, int], Manifest] = {}
-_ENDPOINTS = ("DBT_LAKEHOUSE_HOST", "DBT_LAKEHOUSE_PORT")
+_ENDPOINTS = ("DBT_LAKEHOUSE_HOST", "DBT_LAKEHOUSE_PORT", "DBT_LAKEHOUSE_CODEGEN")
 _MOST_WORDS = 12
 
 Event = dict[str, Any]  # as dbt's log in JSON has it

@@ -70,10 +70,10 @@ class Chosen:
 class Plan:
     """One step from Bronze version `after` (None: from nothing) to `until`.
 
-    An append reads the data `files` that Bronze gained, of the Bronze `days`. A rebuild concerns all records that belong to the `dates`; None: all there are.
-    A replay concerns the `chosen` records of the Bronze `days`. `done` is how both tables remember it; `rejudged`, unless None, all that they know of
-    afterwards. `why` is for people. `parents` are the tables that records are judged by, by name (None: as they are when it is carried out); `settles` the
-    layers that follow them by this step.
+    An append reads the data `files` that Bronze gained, with so many `rows`, of the Bronze `days`. A rebuild concerns all records that belong to the `dates`;
+    None: all there are. A replay concerns the `chosen` records of the Bronze `days`. `done` is how both tables remember it; `rejudged`, unless None, all
+    that they know of afterwards. `why` is for people. `parents` are the tables that records are judged by, by name (None: as they are when it is carried
+    out); `settles` the layers that follow them by this step.
     """
 
     step: Step
@@ -84,6 +84,7 @@ class Plan:
     dates: frozenset[Day] | None = None
     why: str = ""
     files: tuple[str, ...] = ()
+    rows: int = 0
     chosen: Chosen | None = None
     done: Rejudged | None = None
     rejudged: tuple[Rejudged, ...] | None = None
@@ -104,7 +105,7 @@ def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan
     touched = metadata.changes(contract.bronze, after, until, "_source_date")
     if touched is None:
         return Plan("rebuild", bronze.id, after, until, why=f"Bronze's log since version {after} is gone")
-    plan = Plan("append", bronze.id, after, until, touched.days, files=touched.files)
+    plan = Plan("append", bronze.id, after, until, touched.days, files=touched.files, rows=touched.rows)
     return rebuild_of(contract, replace(plan, why="Bronze days were replaced"), touched.days) if touched.replaced else plan
 
 
