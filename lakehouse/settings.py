@@ -99,8 +99,11 @@ class Settings(BaseSettings):
             ("WEBHOOKS", self.alert_webhooks.values(), ("http", "https")),
             ("SMTP", filter(None, [self.alert_smtp]), ("smtp", "smtps")),
         ):
-            if any(urlsplit(u.get_secret_value()).scheme not in schemes or not urlsplit(u.get_secret_value()).hostname for u in urls):
+            told = [u.get_secret_value() for u in urls]
+            if any(urlsplit(url).scheme not in schemes or not urlsplit(url).hostname for url in told):
                 raise ValueError(f"LAKEHOUSE_ALERT_{name} needs URLs that begin with {schemes[0]}:// or {schemes[1]}://")
+            if not all(map(_has_port, told)):
+                raise ValueError(f"LAKEHOUSE_ALERT_{name} has no number as its port. In a password, / # ? : and @ are written %2F %23 %3F %3A %40.")
         return self
 
     def _complete_s3(self) -> None:
@@ -119,6 +122,15 @@ class Settings(BaseSettings):
     def uses_s3(self) -> bool:
         """Whether the engine must be able to reach an object store."""
         return bool(self.s3_endpoint or self.s3_region) or any(url.startswith("s3a://") for url in (self.warehouse, self.landing))
+
+
+def _has_port(url: str) -> bool:
+    """Whether what stands after the host's colon, if anything does, is a port; asking for it fails otherwise, in words that repeat it."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 def s3a(url: str) -> str:

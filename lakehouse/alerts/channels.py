@@ -97,7 +97,7 @@ class Webhook:
             answer = requests.post(self.url, json=body, timeout=SECONDS, allow_redirects=False)
         except requests.RequestException as error:
             raise AlertError(f"The webhook for {self.channel} can't be reached: {type(error).__name__}.") from None  # its text holds the URL
-        if not answer.ok:
+        if not 200 <= answer.status_code < 300:  # a redirect is not followed: it may lead to a page to log in at
             raise AlertError(f"The webhook for {self.channel} answered {answer.status_code}.")
 
 

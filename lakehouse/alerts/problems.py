@@ -68,7 +68,7 @@ class Lake:
         with ThreadPoolExecutor(_AT_ONCE) as pool:  # several that don't answer must not take longer than Dagster waits for a sensor
             yield from chain.from_iterable(pool.map(lambda c: self._source(c, now), self.contracts.values()))
         for contract in self.contracts.values():
-            yield from self._freshness(contract, now)
+            yield from self._guarded_freshness(contract, now)
 
     def _checks(self) -> Iterator[Problem]:
         keys = [k for k in self.graph.asset_check_keys if k.name != FRESHNESS]
@@ -95,6 +95,8 @@ class Lake:
             pending(contract)
         except LakehouseError as error:
             return [self._unread(contract, "can't be read", error.what, error.next_step or f"Then: lakehouse sync {contract.name}")]
+        except OSError as error:
+            return [self._unread(contract, "can't be read", f"{error.filename or contract.name}: {error.strerror or error}.", "Mend that.")]
         return []
 
     def _unread(self, contract: Contract, how: str, text: str, next_step: str) -> Problem:
@@ -102,6 +104,15 @@ class Lake:
         key, title = dg.AssetKey(contract.bronze.key), f"{contract.name}: its source {how}"
         at_once = "" if f"lakehouse sync {contract.name}" in next_step else f" Once mended, at once: lakehouse sync {contract.name}"
         return replace(self.problem(key, f"source {contract.name}", "error", title, text, next_step + at_once), kind=next_step)
+
+    def _guarded_freshness(self, contract: Contract, now: datetime) -> list[Problem]:
+        """A table that can't be read is a problem of its own, and hides no other."""
+        try:
+            return list(self._freshness(contract, now))
+        except (LakehouseError, OSError) as error:
+            text, advice = (error.what, error.next_step) if isinstance(error, LakehouseError) else (str(error), None)
+            title = f"{contract.silver} can't be read"
+            return [self.problem(dg.AssetKey(contract.silver.key), f"table {contract.silver}", "error", title, text, advice or "See: lakehouse doctor")]
 
     def _freshness(self, contract: Contract, now: datetime) -> Iterator[Problem]:
         table = metadata.open_table(contract.silver) if contract.freshness else None
@@ -114,15 +125,19 @@ class Lake:
             next_step = f"Is there anything new at the source? lakehouse status {contract.name}"
             yield self.problem(dg.AssetKey(contract.silver.key), f"freshness {contract.silver}", "warning", f"{contract.silver}: data too old", text, next_step)
 
-    def failures(self, known: Mapping[str, Failed], after: float) -> tuple[dict[str, Failed], float]:
-        """The steps that have failed and not succeeded since, and the time up to which runs were looked at."""
-        found = dict(known)
+    def failures(self, known: Mapping[str, Failed], after: float, *, first: bool = False) -> tuple[dict[str, Failed], float]:
+        """The steps that have failed and not succeeded since, and the time up to which runs were looked at.
+
+        One that is not known yet is told even if a run has succeeded meanwhile, as a stream's next one does within seconds; but not at the `first` look.
+        """
+        found = {step: failure for step, failure in known.items() if not self._mended(step, failure)}
         filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(after, UTC))
         for record in self.instance.get_run_records(filters, limit=_RUNS, order_by="update_timestamp", ascending=True):
             after = max(after, record.update_timestamp.timestamp())
             if record.dagster_run.tags.get(_WILL_RETRY) != "true":
-                found |= self._failed_steps(record.dagster_run.run_id)
-        return {step: failure for step, failure in found.items() if not self._mended(step, failure)}, after
+                failed = self._failed_steps(record.dagster_run.run_id)
+                found |= {step: failure for step, failure in failed.items() if not (first and self._mended(step, failure))}
+        return found, after
 
     def _failed_steps(self, run: str) -> dict[str, Failed]:
         where = f"The run: {run} in the web UI (lakehouse up). Then: lakehouse sync"
@@ -135,8 +150,15 @@ class Lake:
                 own_advice = len(said) > 1 and "lakehouse " in said[-1]
                 steps[event.step_key] = Failed(run, entry.timestamp, said[0], said[-1] if own_advice else where)
             elif not steps:
-                steps[_NO_STEP] = Failed(run, entry.timestamp, entry.user_message.splitlines()[0] or "It gave no reason.", where)
+                steps[_NO_STEP] = Failed(run, entry.timestamp, self._reason(run, event), where)
         return {k: v for k, v in steps.items() if k != _NO_STEP or len(steps) == 1}
+
+    def _reason(self, run: str, failed: dg.DagsterEvent) -> str:
+        """Why a run failed outside of its steps: what the event says, or what could not be loaded, which an earlier one says."""
+        events = [failed, *(entry.get_dagster_event() for entry in self.instance.all_logs(run, of_type=dg.DagsterEventType.ENGINE_EVENT))]
+        errors = [error for event in events if (error := getattr(event.event_specific_data, "error", None))]
+        words = [line for error in errors for line in (error.cause or error).message.splitlines() if line.strip()]
+        return next(iter([*words, *(failed.message or "").splitlines()]), "It gave no reason.")
 
     def _mended(self, step: str, failure: Failed) -> bool:
         """Whether it has succeeded in a later run, or is no step any more."""

@@ -83,3 +83,11 @@ def test_secrets_are_not_shown_by_the_settings_and_a_wrong_url_is_told_without_i
     with pytest.raises(SettingsError, match="LAKEHOUSE_ALERT_SMTP needs URLs") as caught:
         settings()
     assert SECRET not in str(caught.value)
+
+
+def test_a_password_that_breaks_its_address_is_told_without_it(home: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEHOUSE_ALERT_SMTP", "smtps://bob:s3cret/x@mail.example")
+    settings.cache_clear()
+    with pytest.raises(SettingsError, match="LAKEHOUSE_ALERT_SMTP has no number as its port") as caught:
+        settings()
+    assert "s3cret" not in str(caught.value)

@@ -109,6 +109,43 @@ def test_a_failed_run_is_told_once_with_its_own_advice_and_its_end_once(world: W
     assert texts(received) == []
 
 
+def test_a_failure_that_the_next_run_has_mended_before_the_look_is_told_and_so_is_its_end(world: World, received: Received) -> None:
+    world.run()
+    world.tick()
+    world.run(fails=True)
+    world.run()
+    world.tick()
+    (text,) = texts(received)
+    assert "silver__sensor_reading failed" in text
+    world.tick()
+    (text,) = texts(received)
+    assert "✓ over: silver__sensor_reading failed" in text
+
+
+def test_a_run_that_failed_outside_of_its_steps_is_told_and_hides_nothing_that_comes(world: World, received: Received) -> None:
+    run = world.instance.create_run_for_job(world.definitions.resolve_implicit_global_asset_job_def())
+    world.instance.report_run_failed(run, "Its process is gone: killed, or the machine was restarted.")
+    world.tick()
+    ((to, mail),) = received.mails
+    assert to == ["operator@toys.example"] and b"a run failed: Its process is gone" in mail.get_payload(decode=True)
+    received.posts.clear()
+    received.mails.clear()
+    world.run(fails=True)
+    world.tick()
+    (text,) = texts(received)
+    assert "silver__sensor_reading failed" in text
+
+
+def test_a_table_whose_log_is_damaged_is_told_beside_the_others(world: World, received: Received) -> None:
+    log = Path(settings().warehouse) / "silver/sensor_reading/_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020d}.json").write_text("{")
+    world.run(fails=True)
+    world.tick()
+    (text,) = texts(received)
+    assert "silver__sensor_reading failed" in text and "silver.sensor_reading can't be read" in text
+
+
 def test_a_failed_check_is_told_once_and_its_end_once(world: World, received: Received) -> None:
     for _ in range(2):
         world.run(passes=False)
@@ -170,6 +207,8 @@ def test_a_receiver_that_does_not_answer_is_told_later_and_the_others_only_once(
     received.answer = 500
     assert "The webhook for #toys answered 500." in world.tick()
     assert len(received.mails) == 1
+    received.answer = 302
+    assert "The webhook for #toys answered 302." in world.tick(), "a page to log in at is no chat"
     received.answer = 200
     world.tick()
     assert len(received.posts) == len(received.mails) == 1
