@@ -13,7 +13,7 @@ from lakehouse.engine import metadata
 from lakehouse.gold.project import Model
 from lakehouse.orphans import end_orphans
 from lakehouse.pauses import Pauses
-from lakehouse.pending import Due, due
+from lakehouse.pending import Due, due, look_again
 from lakehouse.runs import FULL, INCREMENTAL, MODE
 from lakehouse.services import FOLLOWER, background
 from lakehouse.settings import settings
@@ -77,10 +77,8 @@ def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[st
         going = _going(context, name, set(contracts))
         if going:
             return dg.SkipReason(f"Run {going[:8]} is still going; what is new meanwhile is taken by the next.")
-        now, pauses = datetime.now(UTC).timestamp(), Pauses.parse(context.cursor)
-        asked = [c for c in contracts.values() if c.name not in pauses.paused(now)]
-        work = due(asked, concerned)
-        pauses = pauses.after([c.name for c in asked], {t.table: (t.why, t.next_step) for t in work.problems}, now)
+        now = datetime.now(UTC).timestamp()
+        work, pauses = look_again(contracts.values(), concerned, Pauses.parse(context.cursor), now)
         if pauses.broken:
             context.log.warning(str(pauses))
         if work.nothing:

@@ -6,7 +6,7 @@ Not here: doing it (`bronze`, `silver`, `gold`), asking for it (`automation`, `c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,12 +16,13 @@ from lakehouse.engine import metadata
 from lakehouse.errors import LakehouseError
 from lakehouse.gold.progress import Taken, behind, missing_sources, seen, taken
 from lakehouse.gold.project import Model
+from lakehouse.pauses import Pauses
 from lakehouse.silver.report import current
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A source that could not be looked at: why, and what mends it."""
+    """A source or table that could not be looked at: why, and what mends it."""
 
     table: str
     why: str
@@ -56,23 +57,51 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
     for contract in contracts:
         try:
             look = pending(contract, full=full, force=force)
-        except LakehouseError as error:
-            problems.append(Trouble(contract.name, error.what, error.next_step or f"Then: lakehouse sync {contract.name}"))
-            continue
-        if look.portions or (metadata.state(contract.bronze) is not None and not current(contract)):
-            tables.append(contract.name)
-            days |= {day for day in look.days if day is not None}
-            awaited = [str(metadata.state(parent.silver)) for _, parent in contract.waiting_columns]
-            looked.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden, *awaited))
-    models: list[Model] = []
+            if look.portions or (metadata.state(contract.bronze) is not None and not current(contract)):
+                awaited = [str(metadata.state(parent.silver)) for _, parent in contract.waiting_columns]
+                looked.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden, *awaited))
+                tables.append(contract.name)
+                days |= {day for day in look.days if day is not None}
+        except (LakehouseError, OSError) as error:
+            problems.append(_trouble(contract.name, error, f"lakehouse sync {contract.name}"))
+    models: list[str] = []
+    for found in _stale(marts, tables):
+        if not isinstance(found, Trouble):
+            models.append(found[0])
+            looked.append(found)
+        elif found.why not in {p.why for p in problems}:  # of a Silver table it is told once, not for each mart above it
+            problems.append(found)
+    return Due(tuple(tables), tuple(models), tuple(sorted(days)), hashlib.sha256(repr(looked).encode()).hexdigest()[:16], tuple(problems))
+
+
+def _stale(marts: Iterable[Model], tables: list[str]) -> Iterator[tuple[str, str] | Trouble]:
+    """The marts that have to follow, once these tables are current, each with its state as text, and those that can't be looked at."""
     planned: dict[str, Taken] = {}
-    for model in (m for m in marts if m.materialized != "view" and _ready(m, tables)):
-        sources = seen(model, planned)
-        if model.sources & set(tables) or (sources is not None and behind(model, sources)):
-            models.append(model)
-            planned |= {model.name: taken(sources)} if sources is not None else {}
-    looked += [(m.name, str(metadata.state(m.table))) for m in models]
-    return Due(tuple(tables), tuple(m.name for m in models), tuple(sorted(days)), hashlib.sha256(repr(looked).encode()).hexdigest()[:16], tuple(problems))
+    for model in (m for m in marts if m.materialized != "view"):
+        try:
+            if not _ready(model, tables):
+                continue
+            sources = seen(model, planned)
+            if model.sources & set(tables) or (sources is not None and behind(model, sources)):
+                yield model.name, str(metadata.state(model.table))
+                planned |= {model.name: taken(sources)} if sources is not None else {}
+        except (LakehouseError, OSError) as error:
+            yield _trouble(str(model.table), error, "lakehouse sync")
+
+
+def look_again(contracts: Iterable[Contract], marts: Iterable[Model], pauses: Pauses, now: float) -> tuple[Due, Pauses]:
+    """The same as `due`, without what is paused, and the pauses after it: of one who looks again and again."""
+    paused = pauses.paused(now)
+    asked, followed = [c for c in contracts if c.name not in paused], [m for m in marts if str(m.table) not in paused]
+    work = due(asked, followed)
+    looked_at = [*(c.name for c in asked), *(str(m.table) for m in followed)]
+    return work, pauses.after(looked_at, {t.table: (t.why, t.next_step) for t in work.problems}, now)
+
+
+def _trouble(table: str, error: LakehouseError | OSError, again: str) -> Trouble:
+    if isinstance(error, LakehouseError):
+        return Trouble(table, error.what, error.next_step or f"Then: {again}")
+    return Trouble(table, f"It can't be looked at: {' '.join(str(error).split())}", f"Let this user read that, then: {again}")
 
 
 def _ready(model: Model, tables: list[str]) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -66,7 +67,7 @@ def root_of(source: FileSource) -> str:
 def list_files(source: FileSource, start: date, since: date | None = None) -> Listing:
     """The files of a source whose days begin with `start`; with `since`, without descending into folders of earlier days.
 
-    Raises `SourceError` when the folder is not there.
+    Raises `SourceError` when the folder is not there, or one that it has to look into can't be read.
     """
     root = root_of(source)
     match, files, hidden, marks = _compiled(source.pattern).match, [], [], []
@@ -124,8 +125,9 @@ def _walk(root: str, source: FileSource, since: date | None) -> Iterator[tuple[s
 
     if "://" not in root or root.startswith("file://"):
         local = root.removeprefix("file://")
-        if not Path(local).is_dir():
-            raise _no_folder(root)
+        with _readable(local):
+            if not Path(local).is_dir():
+                raise _no_folder(root)
         yield from _walk_local(local, "", enter)
     else:
         yield from _walk_remote(root, enter)
@@ -133,7 +135,7 @@ def _walk(root: str, source: FileSource, since: date | None) -> Iterator[tuple[s
 
 def _walk_local(root: str, below: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
     # os.scandir rather than fsspec: times must be whole milliseconds as the JVM reads them, which a float of seconds can't promise.
-    with suppress(FileNotFoundError), os.scandir(f"{root}/{below}") as entries:  # it went while we looked
+    with suppress(FileNotFoundError), _readable(f"{root}/{below}"), os.scandir(f"{root}/{below}") as entries:  # it went while we looked
         for entry in entries:
             path = f"{below}{entry.name}"
             if entry.is_dir():
@@ -143,6 +145,22 @@ def _walk_local(root: str, below: str, enter: Callable[[str], bool]) -> Iterator
                 with suppress(FileNotFoundError):  # likewise, such as one that got its name
                     stat = entry.stat()
                     yield path, stat.st_size, stat.st_mtime_ns // 1_000_000
+
+
+@contextmanager
+def _readable(folder: str) -> Iterator[None]:
+    """Raise `SourceError` for a folder that the system does not let us read. One that isn't there stays a `FileNotFoundError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        where = folder.rstrip("/")
+        raise SourceError(
+            f"The folder {where} can't be read: {error.strerror}.",
+            state="Nothing was read or written.",
+            next_step=f"Let this user read it (chmod -R a+rX {shlex.quote(where)}, by its owner), then run the same command again, or: lakehouse sync",
+        ) from error
 
 
 def _walk_remote(root: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
