@@ -69,6 +69,10 @@ class SourceError(LakehouseError):
     """A source can't be listed or read."""
 
 
+class ServerAway(SourceError):
+    """A source's server does not answer in time: whatever else is asked of it would wait as long."""
+
+
 class SourceShrank(SourceError):
     """A rebuild would replace a partition with less than it holds."""
 

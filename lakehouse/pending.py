@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from lakehouse.bronze.ingest import pending
-from lakehouse.contracts.model import Contract
+from lakehouse.contracts.model import Contract, KafkaSource, PostgresSource
 from lakehouse.engine import metadata
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, ServerAway
 from lakehouse.gold.progress import Taken, behind, missing_sources, seen, taken
 from lakehouse.gold.project import Model
 from lakehouse.pauses import Pauses
 from lakehouse.silver.report import current
+from lakehouse.sources.protocol import Look
+
+Server = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,10 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
     problems: list[Trouble] = []
     looked: list[object] = []
     days: set[date] = set()
+    away: dict[Server, ServerAway] = {}
     for contract in contracts:
         try:
-            look = pending(contract, full=full, force=force)
+            look = _ask(contract, away, full=full, force=force)
             if look.portions or (metadata.state(contract.bronze) is not None and not current(contract)):
                 awaited = [str(metadata.state(parent.silver)) for _, parent in contract.waiting_columns]
                 looked.append((contract.name, look.fingerprint, str(metadata.state(contract.bronze)), look.hidden, *awaited))
@@ -72,6 +76,27 @@ def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = F
         elif found.why not in {p.why for p in problems}:  # of a Silver table it is told once, not for each mart above it
             problems.append(found)
     return Due(tuple(tables), tuple(models), tuple(sorted(days)), hashlib.sha256(repr(looked).encode()).hexdigest()[:16], tuple(problems))
+
+
+def _ask(contract: Contract, away: dict[Server, ServerAway], *, full: bool, force: bool) -> Look:
+    """A look at one source. A server that did not answer is not asked again for its other tables, so that it costs one timeout and not one for each."""
+    server = _server(contract)
+    if server in away:
+        raise away[server]
+    try:
+        return pending(contract, full=full, force=force)
+    except ServerAway as error:
+        away[server] = error
+        raise
+
+
+def _server(contract: Contract) -> Server:
+    match contract.source:
+        case KafkaSource(brokers=brokers):
+            return (brokers,)
+        case PostgresSource(host=host, port=port):
+            return (host, str(port))
+    return (contract.name,)
 
 
 def _stale(marts: Iterable[Model], tables: list[str]) -> Iterator[tuple[str, str] | Trouble]:

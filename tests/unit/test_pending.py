@@ -7,18 +7,22 @@ import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Never
 
+import psycopg
 import pyarrow as pa
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from deltalake import write_deltalake
 
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.contracts.model import FileSource
+from lakehouse.contracts.model import FileSource, KafkaSource, PostgresSource, Source
 from lakehouse.gold.project import Model, Reach
 from lakehouse.pauses import FAILURES, SECONDS, Pauses
 from lakehouse.pending import due, look_again
 from lakehouse.settings import PROJECT, settings
+from lakehouse.sources.kafka import broker
 from lakehouse.tables import Table
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -62,6 +66,27 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_others_are_looked_at(mon
     (problem,) = work.problems
     assert work.tables == ("product",) and problem.table == "machine"
     assert problem.why == f"The folder {closed} can't be read: Permission denied." and f"chmod -R a+rX {closed}" in problem.next_step
+
+
+@pytest.mark.parametrize("kind", ["postgres", "kafka"])
+def test_a_server_that_does_not_answer_costs_one_timeout_and_each_of_its_tables_says_why(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def silent(*address: Any, **named: Any) -> Never:
+        asked.append(named.get("host") or address[0])
+        raise psycopg.errors.ConnectionTimeout("connection timeout expired") if kind == "postgres" else KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    monkeypatch.setattr(psycopg, "connect", silent)
+    monkeypatch.setattr(broker, "_admin", lambda at, _: SimpleNamespace(list_topics=lambda **_: silent(at)))
+
+    def source(at: str, name: str) -> Source:
+        return PostgresSource(at, 5432, "shop", "public", name) if kind == "postgres" else KafkaSource(at, topic=name)
+
+    contracts = [replace(PRODUCT, name=f"{at}_{n}", source=source(at, f"t{n}")) for n in range(3) for at in ("one", "other")]
+    folder("product")
+    work = due([*contracts, PRODUCT], [])
+    assert asked == ["one", "other"] and work.tables == ("product",)
+    assert [(p.table, p.table.split("_")[0] in p.why) for p in work.problems] == [(c.name, True) for c in contracts]
 
 
 def test_a_damaged_log_is_told_once_and_the_others_are_looked_at() -> None:

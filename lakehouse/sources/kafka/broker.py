@@ -14,7 +14,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, IsolationLevel, K
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # public, but not marked so
 
 from lakehouse.contracts.model import KafkaSource
-from lakehouse.errors import SourceError
+from lakehouse.errors import ServerAway, SourceError
 from lakehouse.sources.kafka.options import brokers_of, client_options
 
 TIMEOUT = 10.0  # seconds for one question
@@ -43,7 +43,11 @@ def look(source: KafkaSource) -> Topics:
 
 def _look(source: KafkaSource) -> Topics:
     admin = _admin(brokers_of(source), tuple(client_options().items()))
-    found = [t for t in admin.list_topics(timeout=TIMEOUT).topics if _is_of(source, t)]
+    try:
+        listed = admin.list_topics(timeout=TIMEOUT).topics
+    except KafkaException as error:
+        raise unreachable(source, error, ServerAway) from error
+    found = [t for t in listed if _is_of(source, t)]
     if not found:
         raise SourceError(
             f"There is no topic {source.topic or source.topic_pattern} at {brokers_of(source)}.",
@@ -110,10 +114,10 @@ def _admin(brokers: str, options: tuple[tuple[str, str], ...]) -> AdminClient:
     return AdminClient({"bootstrap.servers": brokers, "log_level": 0, "socket.timeout.ms": int(TIMEOUT * 1000), **dict(options)})
 
 
-def unreachable(source: KafkaSource, error: Exception) -> SourceError:
+def unreachable(source: KafkaSource, error: Exception, kind: type[SourceError] = SourceError) -> SourceError:
     """The error for brokers that don't answer, or refuse."""
     said = error.args[0].str() if isinstance(error, KafkaException) and error.args else str(error)
-    return SourceError(
+    return kind(
         f"Kafka at {brokers_of(source)} does not answer as it should: {said}",
         state="Nothing was read or written.",
         next_step="See that the brokers run and that LAKEHOUSE_KAFKA_OPTIONS_FILE (TLS, SASL) fits them; then run the same command again.",

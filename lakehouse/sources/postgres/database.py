@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.contracts.model import PostgresSource
-from lakehouse.errors import SourceError
+from lakehouse.errors import ServerAway, SourceError
 from lakehouse.services import postgres
 from lakehouse.settings import settings
 
@@ -82,6 +82,12 @@ def session(source: PostgresSource, *, seconds: int = LOOK_SECONDS) -> Iterator[
             if seconds:
                 connection.execute(f"SET statement_timeout = '{seconds}s'")
             yield connection
+    except psycopg.errors.ConnectionTimeout as error:
+        raise ServerAway(
+            f"The database server {source.host}:{source.port} does not answer within {CONNECT_SECONDS} seconds.",
+            state="Nothing of this was written; what is in already stays.",
+            next_step="See that it runs, and that host and port in the contract are right; then run the same command again.",
+        ) from error
     except psycopg.Error as error:
         raise unreachable(source, str(error)) from error
 
