@@ -13,7 +13,8 @@ from lakehouse.engine import metadata
 from lakehouse.gold.project import Model
 from lakehouse.orphans import end_orphans
 from lakehouse.pauses import Pauses
-from lakehouse.pending import Due, due, look_again
+from lakehouse.pending import Due, Trouble, due, look_again
+from lakehouse.quality.checks import silver_specs
 from lakehouse.runs import FULL, INCREMENTAL, MODE
 from lakehouse.services import FOLLOWER, background
 from lakehouse.settings import settings
@@ -38,6 +39,32 @@ def selection(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Mode
     return [dg.AssetKey(k) for k in keys] + [dg.AssetKey([m.schema, m.name]) for m in (*views, *chosen)]
 
 
+def judged(work: Due, contracts: Mapping[str, Contract], marts: Iterable[Model], instance: dg.DagsterInstance) -> Due:
+    """The same work without marts over Silver tables whose blocking checks failed: a check that stops a run's next step must stop the next run, too."""
+    if not work.models:
+        return work
+    marts = list(marts)
+    below = frozenset().union(*(m.sources for m in marts if m.name in work.models)) & contracts.keys()
+    return work.without(condemned(instance, [contracts[name] for name in sorted(below)]), marts)
+
+
+def condemned(instance: dg.DagsterInstance, contracts: Iterable[Contract]) -> dict[str, Trouble]:
+    """The tables whose Silver failed a blocking check, with severity ERROR, when that was last evaluated."""
+    checks = {dg.AssetCheckKey(spec.asset_key, spec.name): c for c in contracts for spec in silver_specs(c) if spec.blocking}
+    found: dict[str, Trouble] = {}
+    for key, summary in instance.event_log_storage.get_asset_check_summary_records(list(checks)).items():
+        last = summary.last_completed_check_execution_record
+        event = last.event.dagster_event if last is not None and last.event is not None else None
+        result = event.asset_check_evaluation_data if event is not None else None
+        if result is None or result.passed or result.severity is not dg.AssetCheckSeverity.ERROR:
+            continue
+        contract, silver = checks[key], key.asset_key.to_user_string()
+        again = f"lakehouse materialize {silver}{' --partition DAY' if contract.event_date else ''}"
+        why = f"its check {key.name} failed. {(result.description or '').split(chr(10))[0].rstrip('. ')}."
+        found.setdefault(contract.name, Trouble(str(contract.silver), why, f"See: lakehouse quarantine list {contract.name}. When it is mended: {again}"))
+    return found
+
+
 def run_tags(work: Due, contracts: Mapping[str, Contract]) -> dict[str, str]:
     """The tags of an incremental run. Dagster wants a range of partitions for partitioned assets: the days of the new files.
 
@@ -57,11 +84,13 @@ def run_tags(work: Due, contracts: Mapping[str, Contract]) -> dict[str, str]:
 def source_sensors(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> list[dg.SensorDefinition]:
     """One sensor for each kind of source that the contracts have."""
     kinds = {kind: {name: c for name, c in contracts.items() if isinstance(c.source, kind)} for kind in _SENSORS}
-    return [_source_sensor(*_SENSORS[kind], own, marts) for kind, own in kinds.items() if own or kind is FileSource]
+    return [_source_sensor(*_SENSORS[kind], own, contracts, marts) for kind, own in kinds.items() if own or kind is FileSource]
 
 
-def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> dg.SensorDefinition:
-    """One incremental run for all tables that have something new, through all layers; none while one is going."""
+def _source_sensor(  # noqa: PLR0913 - of one kind of source all that differs
+    name: str, seconds: int, looks_at: str, contracts: Mapping[str, Contract], every: Mapping[str, Contract], marts: tuple[Model, ...]
+) -> dg.SensorDefinition:
+    """One incremental run for all tables that have something new, through all layers; none while one is going. `every`: contracts of any kind of source."""
     concerned = tuple(m for m in marts if m.sources & set(contracts) or not m.sources)
 
     @dg.sensor(
@@ -79,10 +108,16 @@ def _source_sensor(name: str, seconds: int, looks_at: str, contracts: Mapping[st
             return dg.SkipReason(f"Run {going[:8]} is still going; what is new meanwhile is taken by the next.")
         now = datetime.now(UTC).timestamp()
         work, pauses = look_again(contracts.values(), concerned, Pauses.parse(context.cursor), now)
+        work = judged(work, every, concerned, context.instance)
+        told = "; ".join(str(trouble) for trouble in work.held)
         if pauses.broken:
             context.log.warning(str(pauses))
+        if told:
+            context.log.warning(told)
         if work.nothing:
-            return dg.SensorResult(skip_reason=str(pauses) or "Every table holds all that its source has.", cursor=pauses.to_json())
+            return dg.SensorResult(
+                skip_reason="; ".join(filter(None, (str(pauses), told))) or "Every table holds all that its source has.", cursor=pauses.to_json()
+            )
         request = dg.RunRequest(
             run_key=f"{work.fingerprint}/{int(now) // (60 * RETRY_MINUTES)}",
             asset_selection=selection(work, contracts, concerned),
@@ -113,10 +148,10 @@ def full_look(contracts: Mapping[str, Contract], marts: tuple[Model, ...]) -> dg
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: looks into all folders of the sources, also those of days before the look-back, and takes in what came there.",
     )
-    def look() -> dg.RunRequest | dg.SkipReason:
-        work = due(by_files.values(), concerned, full=True)
+    def look(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        work = judged(due(by_files.values(), concerned, full=True), contracts, concerned, context.instance)
         if work.nothing:
-            return dg.SkipReason("Every table holds all files that its source has.")
+            return dg.SkipReason("; ".join(map(str, work.held)) or "Every table holds all files that its source has.")
         return dg.RunRequest(asset_selection=selection(work, contracts, concerned), tags={**run_tags(work, contracts), FULL: "true"})
 
     return look

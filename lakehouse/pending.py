@@ -6,8 +6,8 @@ Not here: doing it (`bronze`, `silver`, `gold`), asking for it (`automation`, `c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 from lakehouse.bronze.ingest import pending
@@ -37,18 +37,29 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Due:
-    """What an incremental pass has to do: tables with something new at the source or in Bronze, and stale marts."""
+    """What an incremental pass has to do: tables with something new at the source or in Bronze, and stale marts.
+
+    `held`: Silver tables that failed their checks, and the marts that are left as they are for that.
+    """
 
     tables: tuple[str, ...]
     models: tuple[str, ...]
     days: tuple[date, ...]
     fingerprint: str
     problems: tuple[Trouble, ...] = ()
+    held: tuple[Trouble, ...] = ()
 
     @property
     def nothing(self) -> bool:
         """Whether everything is current."""
         return not self.tables and not self.models
+
+    def without(self, condemned: Mapping[str, Trouble], marts: Iterable[Model]) -> Due:
+        """Without the marts over Silver tables whose checks have condemned them, other than those that this pass makes and judges again."""
+        due_, bad = [m for m in marts if m.name in self.models], condemned.keys() - set(self.tables)
+        above = {name: [m.name for m in due_ if name in m.sources] for name in sorted(bad)}
+        held = tuple(replace(condemned[name], why=f"{condemned[name].why} Until it passes, not built: {', '.join(of)}.") for name, of in above.items() if of)
+        return replace(self, models=tuple(m.name for m in due_ if not m.sources & bad), held=held)
 
 
 def due(contracts: Iterable[Contract], marts: Iterable[Model], *, full: bool = False, force: bool = False) -> Due:

@@ -12,7 +12,7 @@ import typer
 
 from lakehouse.cli.lake import Lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
-from lakehouse.cli.sync import run_pass, show_problems
+from lakehouse.cli.sync import judged, run_pass, show_problems
 from lakehouse.pending import Trouble, due
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
@@ -28,9 +28,9 @@ def keep_up(lake: Lake, idle: float) -> None:
     quiet_since, again, passes, tries, last, failed, problems = time.monotonic(), 0.0, 0, 0, "", False, tuple[Trouble, ...]()
     with session("sync.log", Clock()) as ready:
         while time.monotonic() - quiet_since < idle:
-            began, work = Clock(), due(lake.contracts.values(), lake.marts)
-            if work.problems != problems:
-                problems = work.problems
+            began, work = Clock(), judged(ready, lake, due(lake.contracts.values(), lake.marts))
+            if (*work.problems, *work.held) != problems:
+                problems = (*work.problems, *work.held)
                 show_problems(problems)
             if work.nothing or (work.fingerprint == last and time.monotonic() < again):
                 time.sleep(_POLL)

@@ -11,6 +11,7 @@ import typer
 from lakehouse.cli.lake import Lake, read_lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.summary import Before, show_checks, show_summary
+from lakehouse.contracts.loader import load_contracts
 from lakehouse.pending import Due, Trouble, due
 from lakehouse.settings import settings
 
@@ -79,8 +80,12 @@ def sync(
 
 def follow(ready: Session, lake: Lake, work: Due, tags: Sequence[str] = ()) -> Passed:
     """Run what is due, the first time with these tags too, and look again, until nothing is left, or a pass could not change what is left."""
-    passed = Passed(problems=work.problems)
+    passed, problems = Passed(), work.problems
     for number in range(PASSES):
+        work = judged(ready, lake, work)
+        passed.problems = (*problems, *work.held)
+        if work.nothing:
+            break
         err.print(_announce(work, number))
         passed.runs.append(run_pass(ready, lake, work, () if number else tags))
         if not passed.runs[-1].success:
@@ -90,6 +95,13 @@ def follow(ready: Session, lake: Lake, work: Due, tags: Sequence[str] = ()) -> P
             break
         work = left
     return passed
+
+
+def judged(ready: Session, lake: Lake, work: Due) -> Due:
+    """What is due, without marts over Silver tables that failed their blocking checks."""
+    from lakehouse import automation
+
+    return automation.judged(work, load_contracts(settings().contracts), lake.marts, ready.instance)
 
 
 def run_pass(ready: Session, lake: Lake, work: Due, tags: Sequence[str] = ()) -> Outcome:
@@ -115,7 +127,7 @@ def _nothing(lake: Lake, work: Due, clock: Clock) -> None:
 
 
 def show_problems(problems: Iterable[Trouble]) -> None:
-    """Sources that could not be looked at, and what mends them."""
+    """Sources and tables that could not be looked at or failed their checks, and what mends them."""
     for problem in problems:
         err.print(str(problem), style="red", markup=False)
         err.print(f"  {problem.next_step}", markup=False)

@@ -6,15 +6,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from lakehouse.automation import full_look, source_sensors
 from lakehouse.bronze.ingest import pending
+from lakehouse.cli.lake import Lake
+from lakehouse.cli.sync import conclude, follow
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.model import Contract, KafkaSource
+from lakehouse.gold.project import Model, Reach
 from lakehouse.pauses import FAILURES, SECONDS, Pauses
+from lakehouse.pending import due
 from lakehouse.runs import FULL, INCREMENTAL, MODE
 from lakehouse.settings import PROJECT, settings
 
@@ -56,12 +63,12 @@ def test_a_source_that_is_broken_is_told_and_does_not_hold_up_the_others(contrac
 def test_every_night_a_run_takes_what_came_for_days_before_the_look_back(contracts: dict[str, Contract], monkeypatch: pytest.MonkeyPatch) -> None:
     schedule = full_look({"product": contracts["product"]}, ())
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    with dg.build_schedule_context() as context:
+    with dg.DagsterInstance.local_temp() as instance, dg.build_schedule_context(instance) as context:
         assert isinstance(schedule(context), dg.SkipReason)
     put(contracts["product"])
     looked = []
     monkeypatch.setattr("lakehouse.pending.pending", lambda contract, **how: looked.append(how) or pending(contract, **how))  # type: ignore[func-returns-value]
-    with dg.build_schedule_context() as context:
+    with dg.DagsterInstance.local_temp() as instance, dg.build_schedule_context(instance) as context:
         request = schedule(context)
     assert isinstance(request, dg.RunRequest)
     assert looked == [{"full": True, "force": False}]
@@ -101,6 +108,43 @@ def test_no_run_is_asked_for_while_one_of_the_same_sensor_or_the_same_tables_is_
             run = dg.DagsterRun(job_name="j", tags={MODE: INCREMENTAL, **tags}, status=dg.DagsterRunStatus.STARTED)
             instance.add_run(run)
             assert isinstance(sensor(dg.build_sensor_context(instance)), dg.SkipReason) == held_up
+
+
+def test_a_mart_over_silver_that_failed_a_blocking_check_waits_until_the_check_passes(
+    contracts: dict[str, Contract], capsys: pytest.CaptureFixture[str]
+) -> None:
+    product, mart = contracts["product"], Model("sales", "gold", "table", None, Reach(frozenset({"product"})), "code")
+    write_deltalake(product.silver.location(settings().warehouse), pa.table({"a": [1]}))
+    (sensor,) = source_sensors({"product": product}, (mart,))
+    with dg.DagsterInstance.local_temp() as instance:
+
+        def asked(name: str, passed: bool, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> list[str] | str:
+            """What the sensor asks for after this result of a check, or why it asks for nothing."""
+            key = dg.AssetKey(product.silver.key)
+            said = dg.AssetCheckEvaluation(asset_key=key, check_name=name, passed=passed, severity=severity, description="2 records are lost.")
+            instance.report_runless_asset_event(said)
+            result = sensor(dg.build_sensor_context(instance))
+            assert isinstance(result, dg.SensorResult)
+            return (
+                [key.path[-1] for r in result.run_requests for key in r.asset_selection or ()]
+                if result.run_requests
+                else str(result.skip_reason and result.skip_reason.skip_message)
+            )
+
+        told = "silver.product: its check conservation failed. 2 records are lost. Until it passes, not built: sales."
+        assert asked("source_fields", False) == ["sales"]  # it blocks only where the contract is strict
+        assert asked("volume", False, dg.AssetCheckSeverity.WARN) == ["sales"]
+        assert asked("conservation", False) == told
+        lake, ready = Lake({"product": product}, (mart,)), SimpleNamespace(instance=instance)
+        passed = follow(ready, lake, due(lake.contracts.values(), lake.marts))  # type: ignore[arg-type]
+        assert (conclude(passed, lambda: 0.0), passed.runs) == (1, [])  # type: ignore[arg-type]
+        assert "When it is mended: lakehouse materialize silver/product" in capsys.readouterr().err
+        with dg.build_schedule_context(instance) as context:
+            assert "not built: sales" in str(full_look({"product": product}, (mart,))(context))
+        assert asked("conservation", True) == ["sales"]
+        asked("conservation", False)
+        put(product)
+        assert asked("keys", True) == ["product", "product", "product", "sales"]  # this run judges the table again before it builds the mart
 
 
 def test_each_kind_of_source_has_its_sensor(contracts: dict[str, Contract]) -> None:
