@@ -68,16 +68,19 @@ def condemned(instance: dg.DagsterInstance, contracts: Iterable[Contract]) -> di
 def run_tags(work: Due, contracts: Mapping[str, Contract]) -> dict[str, str]:
     """The tags of an incremental run. Dagster wants a range of partitions for partitioned assets: the days of the new files.
 
-    The run decides by itself what it touches, and reports every partition beyond this range with an event of its own.
+    The run decides by itself what it touches, and reports every partition beyond this range with an event of its own. Dagster counts each day of the
+    range as made: where most of them are days between, of which there is nothing new, the range is the newest day alone.
     """
     today = datetime.now(UTC).date()
     first = max((contracts[name].start for name in work.tables), default=min(c.start for c in contracts.values()))
-    days = [d for d in work.days if first <= d <= today] or [max(first, today)]
+    days = {d for d in work.days if first <= d <= today} or {max(first, today)}
+    newest = max(days)
+    oldest = min(days) if (newest - min(days)).days < 2 * len(days) else newest
     return {
         MODE: INCREMENTAL,
         TABLES: ",".join(work.tables)[:200],
-        "dagster/asset_partition_range_start": min(days).isoformat(),
-        "dagster/asset_partition_range_end": max(days).isoformat(),
+        "dagster/asset_partition_range_start": oldest.isoformat(),
+        "dagster/asset_partition_range_end": newest.isoformat(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from lakehouse.automation import full_look, source_sensors
+from lakehouse.automation import full_look, run_tags, source_sensors
 from lakehouse.bronze.ingest import pending
 from lakehouse.cli.lake import Lake
 from lakehouse.cli.sync import conclude, follow
@@ -21,7 +22,7 @@ from lakehouse.contracts.loader import load_contracts
 from lakehouse.contracts.model import Contract, KafkaSource
 from lakehouse.gold.project import Model, Reach
 from lakehouse.pauses import FAILURES, SECONDS, Pauses
-from lakehouse.pending import due
+from lakehouse.pending import Due, due
 from lakehouse.runs import FULL, INCREMENTAL, MODE
 from lakehouse.settings import PROJECT, settings
 
@@ -145,6 +146,26 @@ def test_a_mart_over_silver_that_failed_a_blocking_check_waits_until_the_check_p
         asked("conservation", False)
         put(product)
         assert asked("keys", True) == ["product", "product", "product", "sales"]  # this run judges the table again before it builds the mart
+
+
+@pytest.mark.parametrize(
+    ("ages", "asked"),
+    [
+        ((), (0, 0)),
+        ((3,), (3, 3)),
+        ((0, 1, 2), (2, 0)),
+        ((0, 3), (3, 0)),
+        ((0, 4), (0, 0)),
+        ((1, 1_000), (1, 1)),
+        ((0, 1, 1_000), (0, 0)),
+        ((5_000, 7), (7, 7)),
+    ],
+)
+def test_days_of_which_there_is_nothing_new_are_not_asked_for(contracts: dict[str, Contract], ages: tuple[int, ...], asked: tuple[int, int]) -> None:
+    today, begun = datetime.now(UTC).date(), {name: replace(c, start=date(2020, 1, 1)) for name, c in contracts.items()}
+    tags = run_tags(Due(("product",), (), tuple(today - timedelta(days=n) for n in sorted(ages, reverse=True)), ""), begun)
+    found = [date.fromisoformat(tags[f"dagster/asset_partition_range_{end}"]) for end in ("start", "end")]
+    assert tuple((today - day).days for day in found) == asked
 
 
 def test_each_kind_of_source_has_its_sensor(contracts: dict[str, Contract]) -> None:
