@@ -56,12 +56,12 @@ class Pauses:
         """The sources to leave alone."""
         return frozenset(name for name, entry in self.broken.items() if entry.paused(now))
 
-    def after(self, looked_at: Collection[str], problems: Mapping[str, tuple[str, str]], now: float) -> Pauses:
-        """What is broken after another look (why, and what mends it): a source that answers again is forgotten."""
+    def after(self, looked_at: Collection[str], problems: Mapping[str, tuple[str, str]], now: float, seconds: float = SECONDS) -> Pauses:
+        """What is broken after another look (why, and what mends it), and left alone for so many seconds: a source that answers again is forgotten."""
         kept = {name: entry for name, entry in self.broken.items() if name not in looked_at}
         for name, (why, next_step) in problems.items():
             failures = self.broken[name].failures + 1 if name in self.broken else 1
-            kept[name] = Broken(failures, why, next_step, now + SECONDS if failures >= FAILURES else 0.0)
+            kept[name] = Broken(failures, why, next_step, now + seconds if failures >= FAILURES else 0.0)
         return Pauses(kept)
 
     def __str__(self) -> str:

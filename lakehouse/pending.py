@@ -16,7 +16,7 @@ from lakehouse.engine import metadata
 from lakehouse.errors import LakehouseError, ServerAway
 from lakehouse.gold.progress import Taken, behind, missing_sources, seen, taken
 from lakehouse.gold.project import Model
-from lakehouse.pauses import Pauses
+from lakehouse.pauses import SECONDS, Pauses
 from lakehouse.silver.report import current
 from lakehouse.sources.protocol import Look
 
@@ -125,13 +125,13 @@ def _stale(marts: Iterable[Model], tables: list[str]) -> Iterator[tuple[str, str
             yield _trouble(str(model.table), error, "lakehouse sync")
 
 
-def look_again(contracts: Iterable[Contract], marts: Iterable[Model], pauses: Pauses, now: float) -> tuple[Due, Pauses]:
-    """The same as `due`, without what is paused, and the pauses after it: of one who looks again and again."""
+def look_again(contracts: Iterable[Contract], marts: Iterable[Model], pauses: Pauses, now: float, seconds: float = SECONDS) -> tuple[Due, Pauses]:
+    """The same as `due`, without what is paused, and the pauses after it, of so many seconds: of one who looks again and again."""
     paused = pauses.paused(now)
     asked, followed = [c for c in contracts if c.name not in paused], [m for m in marts if str(m.table) not in paused]
     work = due(asked, followed)
     looked_at = [*(c.name for c in asked), *(str(m.table) for m in followed)]
-    return work, pauses.after(looked_at, {t.table: (t.why, t.next_step) for t in work.problems}, now)
+    return work, pauses.after(looked_at, {t.table: (t.why, t.next_step) for t in work.problems}, now, seconds)
 
 
 def _trouble(table: str, error: LakehouseError | OSError, again: str) -> Trouble:

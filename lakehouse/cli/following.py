@@ -13,10 +13,12 @@ import typer
 from lakehouse.cli.lake import Lake
 from lakehouse.cli.output import Clock, err, out, plural, seconds
 from lakehouse.cli.sync import judged, run_pass, show_problems
-from lakehouse.pending import Trouble, due
+from lakehouse.pauses import Pauses
+from lakehouse.pending import Trouble, look_again
 
 _POLL = 1.0  # seconds between looks while nothing comes; a look costs milliseconds
 _TIDY = 300  # passes, about an hour of a stream, after which Dagster is made to forget old ones: some seconds
+_PAUSE = 30.0  # seconds that a source which stays broken is left alone: one that does not answer holds up the others for ten each time it is asked
 _LONGEST = 5  # what a pass could not change is tried again after 2, 4, … 2^5 seconds; meanwhile whatever else comes is taken in
 
 
@@ -25,12 +27,16 @@ def keep_up(lake: Lake, idle: float) -> None:
     from lakehouse.cli.runner import session
     from lakehouse.run_history import forget_runs
 
+    pauses = Pauses()
     quiet_since, again, passes, tries, last, failed, problems = time.monotonic(), 0.0, 0, 0, "", False, tuple[Trouble, ...]()
     with session("sync.log", Clock()) as ready:
         while time.monotonic() - quiet_since < idle:
-            began, work = Clock(), judged(ready, lake, due(lake.contracts.values(), lake.marts))
-            if (*work.problems, *work.held) != problems:
-                problems = (*work.problems, *work.held)
+            began = Clock()
+            work, pauses = look_again(lake.contracts.values(), lake.marts, pauses, datetime.now(UTC).timestamp(), _PAUSE)
+            work = judged(ready, lake, work)
+            broken = (Trouble(name, entry.why, entry.next_step) for name, entry in sorted(pauses.broken.items()))
+            before, problems = problems, (*broken, *work.held)
+            if problems != before:
                 show_problems(problems)
             if work.nothing or (work.fingerprint == last and time.monotonic() < again):
                 time.sleep(_POLL)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Never
 
 import pytest
 import typer
@@ -24,8 +25,10 @@ from lakehouse.cli.runner import CheckFailed, Outcome
 from lakehouse.cli.steps import Steps
 from lakehouse.cli.summary import show_checks
 from lakehouse.contracts.loader import load_contracts
-from lakehouse.errors import ContractError
+from lakehouse.contracts.model import Contract
+from lakehouse.errors import ContractError, ServerAway
 from lakehouse.failures import _words
+from lakehouse.pauses import FAILURES, Pauses
 from lakehouse.pending import Due
 from lakehouse.settings import PROJECT, settings
 
@@ -161,11 +164,29 @@ def test_a_follower_neither_spins_over_what_no_pass_changes_nor_stays_for_it(lak
     assert len(set(passes)) == 1
 
 
+def test_a_follower_leaves_a_source_alone_that_stays_broken_and_tells_it_once(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def gone(contract: Contract, **_: bool) -> Never:
+        asked.append(contract.name)
+        raise ServerAway("The server does not answer.")
+
+    monkeypatch.setattr("lakehouse.pending.pending", gone)
+    monkeypatch.setattr(following, "_POLL", 0.1)
+    monkeypatch.setattr(runner, "session", lambda *_: nullcontext(SimpleNamespace(instance=None)))
+    with pytest.raises(typer.Exit):
+        following.keep_up(replace(lake, contracts={"product": lake.contracts["product"]}), 2.0)
+    assert len(asked) == FAILURES
+    assert capsys.readouterr().err.count("The server does not answer.") == 1
+
+
 def test_what_fails_for_half_a_day_is_tried_each_half_minute(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     now, passes = [0.0], []
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
     monkeypatch.setattr(following, "time", clock)
-    monkeypatch.setattr(following, "due", lambda *_: Due(("product",), (), (), "the same"))
+    monkeypatch.setattr(following, "look_again", lambda *_: (Due(("product",), (), (), "the same"), Pauses()))
     monkeypatch.setattr(runner, "session", lambda *_: nullcontext(SimpleNamespace(instance=None)))
     monkeypatch.setattr(run_history, "forget_runs", lambda _: 0)
     monkeypatch.setattr(following, "run_pass", lambda *_: passes.append(now[0]) or SimpleNamespace(success=False, reported={}))
