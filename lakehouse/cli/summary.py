@@ -6,6 +6,7 @@ Not here: running (`runner`), the state of the lake as such (`status`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from rich.markup import escape
 from lakehouse.cli.lake import Lake
 from lakehouse.cli.output import err, grid, plural, show, size
 from lakehouse.engine import metadata
+from lakehouse.engine.metadata import TableState
+from lakehouse.errors import LakehouseError
 from lakehouse.gold.project import Model
 from lakehouse.tables import Table
 
@@ -32,8 +35,15 @@ class Before:
     @staticmethod
     def of(lake: Lake) -> Before:
         """As they are now; from the logs, without Spark."""
-        states = {m.name: metadata.state(m.table) for m in lake.marts if m.materialized != "view"}
+        states = {m.name: _state(m.table) for m in lake.marts if m.materialized != "view"}
         return Before({name: state.version for name, state in states.items() if state is not None})
+
+
+def _state(table: Table) -> TableState | None:
+    """None also of a table that can't be read: that the look has told, and the others are summed up all the same."""
+    with suppress(LakehouseError, OSError):
+        return metadata.state(table)
+    return None
 
 
 def show_summary(lake: Lake, before: Before, runs: Sequence[Outcome]) -> None:
@@ -73,7 +83,7 @@ def _count(said: dict[str, Any], key: str) -> str:
 def _show_marts(lake: Lake, before: Before) -> None:
     table = grid("mart", "dates", "rows now", right=("dates", "rows now"))
     for mart in (m for m in lake.marts if m.materialized != "view"):
-        state = metadata.state(mart.table)
+        state = _state(mart.table)
         if state is not None and state.version != before.versions.get(mart.name):
             table.add_row(mart.name, _dates(mart, before.versions.get(mart.name, -1), state.version), f"{rows(mart.table, mart.partition):,}")
     if table.row_count:
