@@ -1,13 +1,15 @@
 """Runs whose process was killed: nobody ends them, so they would hold their tables' pools, and the sensor would wait for them, for ever.
 
-A run of this machine says which process it is: by a tag (runs of the command line) or by the event that its worker logs first.
+A run says which process it is, and where: by tags that it gives itself, or until then by the event that its worker logs first.
 Not here: what a run does; the data needs no mending, since an unfinished commit is none.
 """
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
 import psutil
@@ -15,14 +17,21 @@ import psutil
 from lakehouse.engine.state import birth
 
 PROCESS = "lakehouse/process"  # run tag: id and birth of the process that executes it
+PLACE = "lakehouse/place"  # run tag: where that id means something; another container's processes can't be seen from here
 _LATER = 2.0  # seconds that a clock may differ by
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
-def this_process() -> str:
-    """The tag's value for a run in this process."""
+def this_process() -> dict[str, str]:
+    """The tags of a run in this process."""
     own = psutil.Process()
-    return f"{own.pid}/{birth(own)}"
+    return {PROCESS: f"{own.pid}/{birth(own)}", PLACE: _here()}
+
+
+def _here() -> str:
+    """This machine or container, and its space of process ids, where the system tells."""
+    space = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()}/{space.readlink() if space.is_symlink() else ''}"
 
 
 def end_orphans(instance: dg.DagsterInstance) -> list[str]:
@@ -37,7 +46,9 @@ def end_orphans(instance: dg.DagsterInstance) -> list[str]:
 
 
 def _gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run's process is known and has ended. A run whose process is not known (yet) is left alone."""
+    """Whether the run's process is known and has ended. A run whose process is not known (yet), or is of elsewhere, is left alone."""
+    if run.tags.get(PLACE, _here()) != _here():
+        return False
     tag = run.tags.get(PROCESS)
     if tag:
         pid, _, born = tag.partition("/")

@@ -14,6 +14,7 @@ from dagster_pyspark import LazyPySparkResource
 from deltalake import DeltaTable
 
 from lakehouse.engine.session import compile_for, connect
+from lakehouse.orphans import PROCESS, this_process
 from lakehouse.settings import settings
 from lakehouse.storage.s3 import is_s3
 from lakehouse.tables import Table
@@ -32,6 +33,11 @@ class SparkEngine(LazyPySparkResource):
             self._spark_session = cast(Any, session)
             compile_for(session, 0)  # until a step knows better: most of a run's queries are over logs
         return self._spark_session
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Have the run say which process it is, so that it can be ended when that was killed."""
+        if context.instance is not None and context.run is not None and PROCESS not in context.run.tags:
+            context.instance.add_run_tags(context.run.run_id, this_process())
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         """Close the session, where one was opened."""

@@ -17,6 +17,7 @@ from lakehouse.alerts.news import from_plain, news, to_plain
 from lakehouse.alerts.problems import Failed, Lake
 from lakehouse.contracts.model import Contract
 from lakehouse.errors import AlertError
+from lakehouse.orphans import end_orphans
 from lakehouse.pauses import Pauses
 from lakehouse.settings import settings
 
@@ -37,6 +38,7 @@ def alert_sensor(contracts: Mapping[str, Contract], quiet: timedelta = QUIET) ->
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         assert context.repository_def is not None
+        end_orphans(context.instance)  # on a quiet lake nobody else looks, and what they hold would be held for good
         lake = Lake(context.instance, context.repository_def.asset_graph, contracts, _pauses(context.instance))
         now = datetime.now(UTC)
         cursor: dict[str, Any] = json.loads(context.cursor or "{}")

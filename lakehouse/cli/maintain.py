@@ -75,14 +75,14 @@ def _run(ready: Session, tables: list[str]) -> tuple[list[dict[str, Any]], list[
     from lakehouse.cli.failures import failure_of
     from lakehouse.cli.steps import Steps
     from lakehouse.maintenance.job import NAME
-    from lakehouse.orphans import PROCESS, this_process
+    from lakehouse.orphans import this_process
 
     with Steps.waiting("Keeping tables in order"):
         ready.engine.result()
         done = ready.definitions.resolve_job_def(NAME).execute_in_process(
             instance=ready.instance,
             run_config={"ops": {"maintain": {"config": {"tables": tables}}}},
-            tags={PROCESS: this_process(), "dagster/max_retries": "0"},
+            tags={**this_process(), "dagster/max_retries": "0"},
             raise_on_error=False,
         )
     seen = [e.asset_observation_data.asset_observation for e in done.all_events if e.event_type_value == "ASSET_OBSERVATION"]

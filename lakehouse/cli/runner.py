@@ -66,14 +66,14 @@ class Session:
 
         from lakehouse.cli.failures import failure_of
         from lakehouse.failures import interrupted
-        from lakehouse.orphans import PROCESS, this_process
+        from lakehouse.orphans import this_process
 
         selection = [dg.AssetKey(list(k)) for k in keys]
         outcome = Outcome(str(uuid.uuid4()))
         job = self.definitions.resolve_implicit_global_asset_job_def()
         graph = self.definitions.resolve_asset_graph()
         steps = Steps(dict.fromkeys(name for k in graph.toposorted_asset_keys if k in set(selection) for name in [graph.get(k).assets_def.node_def.name]))
-        every = {**tags, PROCESS: this_process(), "dagster/max_retries": "0"}  # who started it by hand sees it fail, and decides
+        every = {**tags, **this_process(), "dagster/max_retries": "0"}  # who started it by hand sees it fail, and decides
         with self.clock.part("waiting for the engine"), steps.waiting("Starting the engine"):
             self.engine.result()
 

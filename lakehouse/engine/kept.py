@@ -22,6 +22,8 @@ from lakehouse.settings import settings
 @contextmanager
 def kept(rows: DataFrame) -> Iterator[DataFrame]:
     """The same rows, computed once: kept in memory, on disk where that is short, until the block ends."""
+    # For some seconds it is not worth compressing: that takes as long as reading it did.
+    rows.sparkSession.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
     with _told():
         held = rows.persist(StorageLevel.MEMORY_AND_DISK)
         try:

@@ -39,7 +39,7 @@ from lakehouse.silver.drift import Drift
 from lakehouse.silver.keys import count_keys
 from lakehouse.silver.masking import masked
 from lakehouse.silver.parse import ORIGIN, parse
-from lakehouse.silver.plan import KEPT, Again, Plan, catch_up, known, rebuild_of, remembered, together, torn
+from lakehouse.silver.plan import KEPT, Again, Plan, catch_up, known, rebuild_of, remembered, rows_at, rows_to_judge, together, torn
 from lakehouse.silver.report import Built, Counts, Merged
 from lakehouse.silver.scd import newer, winners
 
@@ -233,9 +233,7 @@ def _apply(spark: SparkSession, contract: Contract, run: str, plan: Plan, target
     if plan.step == "nothing":
         return built
     plan = _completed(contract, plan, targets)
-    # What is kept for some seconds is not worth compressing: that takes as long as reading it did.
-    spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")
-    compile_for(spark, _rows_of(contract, plan))
+    compile_for(spark, rows_to_judge(contract, plan))
     try:
         with kept(_judged(spark, contract, _bronze(spark, contract, plan), plan.parents or {})) as rows:
             return _write(spark, contract, run, plan, targets, rows if plan.step == "append" else _in_scope(rows, contract, plan), built)
@@ -303,20 +301,9 @@ def _bronze(spark: SparkSession, contract: Contract, plan: Plan) -> DataFrame:
     return rows.where(among("_source_date", bronze_days(contract, plan.dates)))
 
 
-def _rows_of(contract: Contract, plan: Plan) -> int:
-    """How many Bronze rows a plan has judged."""
-    if plan.step == "append":
-        return plan.rows
-    days = plan.days if plan.chosen is not None else bronze_days(contract, plan.dates) if plan.dates is not None else None
-    bronze = metadata.open_table(contract.bronze, plan.until)
-    held = metadata.rows_by_partition(bronze, "_source_date") if bronze is not None else {}
-    return sum(n for day, n in held.items() if days is None or day in days)
-
-
 def _parsed(contract: Contract, bronze: DataFrame) -> DataFrame:
-    headers: list[str] = []
-    if contract.source.format == "csv":
-        headers = [row[0] for row in bronze.select("_header").distinct().collect()]  # a handful: one for each layout of the files
+    # A handful: one for each layout of the files.
+    headers = [row[0] for row in bronze.select("_header").distinct().collect()] if contract.source.format == "csv" else []
     return parse(_readable(contract, bronze), contract, headers)
 
 
@@ -360,8 +347,7 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
         commit = Commit(spark, target, _note(contract, run, plan, target))
         dates = counts.dates if plan.step == "append" or plan.dates is None else frozenset(d for d in plan.dates if d is not None)
         where = among(contract.event_date, dates) if contract.event_date else None
-        if plan.step != "rebuild":  # which reads nothing of what it replaces
-            compile_for(spark, sum(counts.accepted.values()), _held(contract, target, dates))
+        compile_for(spark, sum(counts.accepted.values()), rows_at(contract, dates))
         superseded, keys = meanwhile.submit(report.by_day, lost), None
         if plan.step == "rebuild":
             version = commit.replace(history.versions(won, contract) if contract.scd == 2 else won, None if plan.dates is None else where)
@@ -377,13 +363,6 @@ def _write_silver(  # noqa: PLR0913 - one write, told everything it needs; a hol
         balances = report.balance(contract, counts, merged, superseded.result(), again=plan.chosen is not None)
         found = keys.result() if keys else None
     return Built(contract, version, steps=(str(plan),), dates=frozenset(dates), balances=balances, by_rule=counts.by_rule, keys=found)
-
-
-def _held(contract: Contract, target: TableState, dates: Collection[date]) -> int:
-    """How many rows of a table a MERGE into these dates has to look at."""
-    table = metadata.open_table(target.table)
-    held = metadata.rows_by_partition(table, contract.event_date) if table is not None else {}
-    return sum(n for day, n in held.items() if contract.event_date is None or day in dates)
 
 
 def _merge_history(spark: SparkSession, contract: Contract, commit: Commit, changes: DataFrame) -> tuple[int, Merged]:

@@ -19,7 +19,7 @@ from typing import Literal
 from lakehouse.contracts.model import Contract
 from lakehouse.engine import metadata
 from lakehouse.engine.metadata import Day, Note, Rejudged, TableState
-from lakehouse.silver.dates import event_dates
+from lakehouse.silver.dates import bronze_days, event_dates
 from lakehouse.tables import Layer
 
 KEPT = 8  # replays and rebuilds that a note remembers: a table that goes back over more of them is built anew as a whole
@@ -107,6 +107,23 @@ def catch_up(contract: Contract, target: TableState, bronze: TableState) -> Plan
         return Plan("rebuild", bronze.id, after, until, why=f"Bronze's log since version {after} is gone")
     plan = Plan("append", bronze.id, after, until, touched.days, files=touched.files, rows=touched.rows)
     return rebuild_of(contract, replace(plan, why="Bronze days were replaced"), touched.days) if touched.replaced else plan
+
+
+def rows_to_judge(contract: Contract, plan: Plan) -> int:
+    """How many Bronze rows it takes to carry a plan out."""
+    if plan.step == "append":
+        return plan.rows
+    bronze = metadata.open_table(contract.bronze, plan.until)
+    held = metadata.rows_by_partition(bronze, "_source_date") if bronze is not None else {}
+    days = plan.days if plan.chosen is not None else bronze_days(contract, plan.dates) if plan.dates is not None else None
+    return sum(n for day, n in held.items() if days is None or day in days)
+
+
+def rows_at(contract: Contract, dates: Collection[Day]) -> int:
+    """How many rows of Silver a MERGE into these dates looks at; all, where the table has none."""
+    silver = metadata.open_table(contract.silver)
+    held = metadata.rows_by_partition(silver, contract.event_date) if silver is not None else {}
+    return sum(n for day, n in held.items() if contract.event_date is None or day in dates)
 
 
 def rebuild_of(contract: Contract, plan: Plan, days: Collection[Day]) -> Plan:

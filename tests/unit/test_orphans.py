@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import uuid
 
 import dagster as dg
 import psutil
 import pytest
 
 from lakehouse.engine.state import birth
-from lakehouse.orphans import PROCESS, end_orphans, this_process
+from lakehouse.orphans import PLACE, PROCESS, end_orphans, this_process
+from lakehouse.resources import SparkEngine
 
 
 @dg.job
@@ -19,7 +21,7 @@ def job() -> None: ...
 @pytest.mark.parametrize(
     ("process", "ended"),
     [
-        (this_process(), False),
+        (this_process()[PROCESS], False),
         (f"{os.getpid()}/x/1.00", True),  # the number was used again
         ("999999999/1.00", True),
     ],
@@ -52,4 +54,26 @@ def test_runs_that_wait_or_whose_process_is_not_known_are_left_alone() -> None:
 
 
 def test_the_tag_names_this_process_and_its_start() -> None:
-    assert this_process() == f"{os.getpid()}/{birth(psutil.Process())}"
+    assert this_process()[PROCESS] == f"{os.getpid()}/{birth(psutil.Process())}"
+
+
+def test_a_run_of_another_container_is_left_alone_though_no_process_here_has_its_number() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for place in ("code-0/pid:[4026531836]", this_process()[PLACE]):
+            instance.create_run_for_job(job, run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED, tags={PROCESS: "999999999/1.00", PLACE: place})
+        (ended,) = end_orphans(instance)
+        assert instance.get_run_by_id(ended).tags[PLACE] == this_process()[PLACE]  # type: ignore[union-attr]
+
+
+def test_a_run_that_the_daemon_started_says_which_process_it_is() -> None:
+    @dg.op
+    def look(spark: SparkEngine) -> None: ...
+
+    @dg.job(resource_defs={"spark": SparkEngine()})
+    def looks() -> None:
+        look()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = looks.execute_in_process(instance=instance)
+        found = instance.get_run_by_id(done.run_id)
+        assert found is not None and {PROCESS: found.tags[PROCESS], PLACE: found.tags[PLACE]} == this_process()
