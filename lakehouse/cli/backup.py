@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.cli import explain
 from lakehouse.cli.output import Clock, err, out, plural, seconds, size
 from lakehouse.engine.backup import copy_lake
 from lakehouse.settings import s3a
@@ -24,3 +25,8 @@ def backup(target: Annotated[str, typer.Argument(help="Folder or URL of the copy
     place = s3a(target) if "://" in target else str(Path(target).expanduser().absolute())
     copied = copy_lake(place, lambda line: err.print(line, style="dim", markup=False))
     out.print(f"{plural(copied.tables, 'table')} in {place}: {plural(copied.files, 'file')} copied, {size(copied.bytes)}, {seconds(clock())}.", markup=False)
+    for error in copied.failed:
+        explain(error)
+    if copied.failed:
+        err.print(f"{plural(len(copied.failed), 'table')} not copied; all others are.", style="red", markup=False)
+        raise typer.Exit(1)
