@@ -264,7 +264,8 @@ def _owner() -> Iterator[Finding]:
     found = holder(settings().warehouse)
     if found is not None and found[0].home != str(settings().home) and settings().engine == "embedded":
         owner, age = found
-        yield Finding("lease", "note", f"The lake belongs to {owner}, which said so {age:.0f} s ago.", "Stop that engine before this one is to start.")
+        said = f", which said so {age:.0f} s ago" if age else ""
+        yield Finding("lease", "note", f"The lake belongs to {owner}{said}.", "Stop that engine before this one is to start.")
 
 
 def _catalogue() -> Iterator[Finding]:

@@ -136,7 +136,7 @@ class _Watch:
 
 
 def holder(warehouse: str) -> tuple[Owner, float] | None:
-    """Who has the lease, and how many seconds ago he said so; None when it is free."""
+    """Who has the lease, and how many seconds ago he said so (0 in a folder: not known); None when it is free."""
     seen = look(lease_url(warehouse))
     owner = _owner(seen) if seen else None
     return (owner, seen.age) if seen and owner else None

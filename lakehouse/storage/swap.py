@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,10 @@ from lakehouse.storage.s3 import is_s3
 
 @dataclass(frozen=True)
 class Seen:
-    """The file at one moment: its content, what tells this state from others, and its age in seconds by the store's own clock."""
+    """The file at one moment: its content, what tells this state from others, and its age in seconds by the store's own clock.
+
+    In a folder that is 0: whose clock wrote a file's time, this machine's, another's or a file server's, can't be told.
+    """
 
     content: str
     tag: str
@@ -59,11 +61,10 @@ def keeps_its_word(folder: str) -> bool:
 
 def _look_local(file: Path) -> Seen | None:
     try:
-        with file.open("rb") as opened:
-            content, written = opened.read(), os.fstat(opened.fileno()).st_mtime
+        content = file.read_bytes()
     except FileNotFoundError:
         return None
-    return Seen(content.decode(), _tag(content), time.time() - written)
+    return Seen(content.decode(), _tag(content), 0.0)
 
 
 def _swap_local(file: Path, content: str, before: Seen | None) -> str:
