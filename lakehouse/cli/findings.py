@@ -262,8 +262,10 @@ def _workers() -> Iterator[Finding]:
 def _owner() -> Iterator[Finding]:
     """Another engine that has the lake, or had it and did not say goodbye."""
     found = holder(settings().warehouse)
-    if found is not None and found[0].home != str(settings().home) and settings().engine == "embedded":
-        owner, age = found
+    if found is None or settings().engine != "embedded":
+        return
+    owner, age = found
+    if owner.home != str(settings().home) or owner.seen is None:  # in containers every home has the same name
         said = f", which said so {age:.0f} s ago" if age else ""
         yield Finding("lease", "note", f"The lake belongs to {owner}{said}.", "Stop that engine before this one is to start.")
 

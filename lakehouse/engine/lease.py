@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import psutil
 
@@ -25,9 +26,12 @@ RENEWED_EACH = 10.0
 _POLL = 0.5
 
 
+_PROCESSES = Path("/proc/self/ns/pid")
+
+
 def _machine() -> str:
-    """This machine since it was started; containers on it differ by their host name."""
-    return f"{socket.gethostname()}/{boot() or uuid.getnode()}"
+    """This machine since it was started, as far as one sees its processes: containers on it may share a host name, but not the numbers of processes."""
+    return "/".join((socket.gethostname(), boot() or str(uuid.getnode()), *([str(_PROCESSES.readlink())] if _PROCESSES.is_symlink() else [])))
 
 
 def _began(pid: int) -> str:

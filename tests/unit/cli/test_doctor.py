@@ -18,6 +18,7 @@ from lakehouse.cli.findings import CHECKS, Finding
 from lakehouse.contracts.dbt_sources import FILE, sources_yaml
 from lakehouse.contracts.loader import load_contracts
 from lakehouse.engine.config import MEANING
+from lakehouse.engine.lease import Owner, take
 from lakehouse.errors import ContractError, SetupError
 from lakehouse.settings import PROJECT, settings
 
@@ -201,3 +202,9 @@ def test_packages_are_held_against_the_lines_of_the_lock_that_concern_this_pytho
     assert "rich" in found.text
     assert "no-such-package" in found.text
     assert "typer" not in found.text
+
+
+@pytest.mark.parametrize(("machine", "told"), [({"machine": "another/boot"}, 1), ({}, 0)])
+def test_an_engine_of_another_container_has_the_same_home_and_is_named_even_so(machine: dict[str, str], told: int) -> None:
+    take(settings().warehouse, Owner(str(settings().home), **machine), print)  # type: ignore[arg-type]
+    assert len(list(CHECKS["lease"]())) == told

@@ -84,6 +84,20 @@ def test_an_owner_of_this_machine_that_is_dead_is_followed_at_once_and_so_is_one
     take(str(tmp_path), Owner("/home/new"), none)
 
 
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="only Linux has them")
+def test_in_another_container_with_this_host_name_a_process_that_is_not_seen_here_is_not_dead(tmp_path: Path, short: float) -> None:
+    here = Owner("/data").machine
+    processes = str(Path("/proc/self/ns/pid").readlink())
+    for machine in (here.replace(processes, "pid:[1]"), here.removesuffix(f"/{processes}")):  # the latter as an earlier version wrote it
+        owner, said = Owner("/data", machine=machine, pid=ended(), began="x"), list[str]()
+        assert owner.seen is None
+        held = take(str(tmp_path), owner, none)
+        take(str(tmp_path), Owner("/data"), said.append).release()  # not for ever
+        assert said
+        with pytest.raises(Changed):
+            held.renew()
+
+
 def test_a_released_lease_and_one_that_nobody_understands_are_free(tmp_path: Path) -> None:
     take(str(tmp_path), Owner("/home/first"), none).release()
     assert holder(str(tmp_path)) is None
