@@ -122,7 +122,7 @@ _ANSWERS = (
             "Gateway Time",
         ),
         "it was too busy, again and again",
-        "Run the same command again when it is well.",
+        "Run the same command again when it is well. Should it stay so, it may be full: some servers say it like that; then make room there.",
     ),
     _Said(("StorageFull", "InsufficientStorage", "Insufficient Storage", "QuotaExceeded"), "it is full", "Make room there; then run the same command again."),
     _Said(

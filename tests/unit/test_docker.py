@@ -63,6 +63,10 @@ def test_each_service_is_checked_bounded_pinned_kept_and_started_again(name: str
     assert {volume.split(":")[0] for volume in service["volumes"]} <= set(compose()["volumes"])
 
 
+def test_the_object_store_is_full_when_the_disk_is_and_not_before() -> None:
+    assert "-volume.max=0" in SERVICES["s3"]["command"]
+
+
 def test_only_loopback_is_published() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
     assert published
