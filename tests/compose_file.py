@@ -51,6 +51,7 @@ def volume_of(service: str) -> str:
 
 
 def environment(service: str, env: Mapping[str, str], places: Mapping[str, str]) -> dict[str, str]:
-    """A service's variables, in the same way."""
-    told = {name: filled(str(value), env) for name, value in compose()["services"][service]["environment"].items()}
+    """A service's variables, in the same way; one without a value is passed on where it is set."""
+    given = compose()["services"][service]["environment"].items()
+    told = {name: env[name] if value is None else filled(str(value), env) for name, value in given if value is not None or name in env}
     return {name: places.get(value, value) for name, value in told.items()}

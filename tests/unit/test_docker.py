@@ -76,7 +76,7 @@ def test_only_loopback_is_published() -> None:
 def test_secrets_come_from_the_file_of_variables_and_have_no_default() -> None:
     for name, service in SERVICES.items():
         for variable, value in service["environment"].items():
-            if re.search("SECRET|PASSWORD", variable):
+            if re.search("SECRET|PASSWORD", variable) and value is not None:
                 assert re.fullmatch(r"\$\{\w+:\?.*\}", value), f"{name}: {variable}"
     assert {name for name, value in EXAMPLE.items() if not value} == {"AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD"}
     with pytest.raises(KeyError, match="AWS_SECRET_ACCESS_KEY"):
@@ -85,7 +85,24 @@ def test_secrets_come_from_the_file_of_variables_and_have_no_default() -> None:
 
 def test_every_variable_of_the_file_stands_in_the_example_and_the_other_way_round() -> None:
     used = set(re.findall(r"\$\{(\w+)", (DOCKER / "compose.yaml").read_text()))
-    assert used == set(re.findall(r"(?m)^#?(\w+)=", (DOCKER / ".env.example").read_text()))
+    passed = {name for service in SERVICES.values() for name, value in service["environment"].items() if value is None}
+    named = set(re.findall(r"(?m)^#?(\w+)=", (DOCKER / ".env.example").read_text()))
+    assert used <= named <= used | passed
+
+
+def test_every_setting_is_passed_on_or_set_or_means_nothing_in_containers() -> None:
+    told = {name for service in SERVICES.values() for name in service["environment"]}
+    of_the_image = {"home", "contracts", "dbt_project"}  # folders in it: one's own are mounted over them
+    assert {name.removeprefix(PREFIX).lower() for name in told if name.startswith(PREFIX)} == set(Settings.model_fields) - of_the_image
+    assert told >= {"PGUSER", "PGPASSWORD", "PGPASSFILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE"}
+
+
+def test_a_setting_of_the_file_of_variables_comes_to_the_services_that_read_it_and_only_where_it_is_set() -> None:
+    chosen = {**CHOSEN, "LAKEHOUSE_ALERT_TO": "a@example.com", "LAKEHOUSE_KAFKA_BROKERS": "k:1", "AWS_CA_BUNDLE": "/ca"}
+    for name in ("code", "daemon", "webserver"):
+        told = environment(name, chosen, {})
+        assert (told["LAKEHOUSE_ALERT_TO"], told["LAKEHOUSE_KAFKA_BROKERS"], told["AWS_CA_BUNDLE"]) == ("a@example.com", "k:1", "/ca")
+        assert "LAKEHOUSE_ALERT_TO" not in environment(name, CHOSEN, {})
 
 
 @pytest.mark.parametrize("name", [n for n, s in SERVICES.items() if s["image"].startswith("lakehouse")])
