@@ -253,7 +253,8 @@ def _workers() -> Iterator[Finding]:
         spark.interruptAll()
         text = f"For {WAITED_FOR_WORKERS} s nobody has taken a task of the engine's: it has no worker, none that is large enough, or all are busy."
         large = "--cores and --memory at least LAKEHOUSE_EXECUTOR_CORES and LAKEHOUSE_EXECUTOR_MEMORY of the engine"
-        yield Finding("workers", "problem", text, f"lakehouse engine worker spark://… with {large}")
+        again = "where such workers are there, restart the engine (lakehouse engine stop, or its container)"
+        yield Finding("workers", "problem", text, f"lakehouse engine worker spark://… with {large}; {again}")
     finally:
         pool.shutdown()
         spark.stop()

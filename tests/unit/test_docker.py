@@ -186,6 +186,13 @@ def test_where_a_pod_mounts_files_it_has_a_folder_that_it_may_write_to() -> None
             assert {str(Path(mount["mountPath"]).parent) for mount in mounts if "subPath" in mount} <= folders
 
 
+def test_what_a_master_knows_is_kept_when_its_container_or_pod_goes() -> None:
+    (master,) = (m["spec"]["template"]["spec"] for m in MANIFESTS if m["kind"] == "Deployment" and m["metadata"]["name"] == "spark-master")
+    claims = [m["metadata"]["name"] for m in MANIFESTS if m["kind"] == "PersistentVolumeClaim"]
+    assert [volume["persistentVolumeClaim"]["claimName"] for volume in master["volumes"]] == claims
+    assert SERVICES["spark-master"]["volumes"] == ["spark-master:/data"]
+
+
 def test_settings_in_the_manifests_are_settings() -> None:
     texts = [m.get("data", {}) for m in MANIFESTS if m["kind"] == "ConfigMap"]
     texts += [{e["name"]: ""} for m in MANIFESTS if m["kind"] == "StatefulSet" for e in m["spec"]["template"]["spec"]["containers"][0]["env"]]

@@ -170,6 +170,7 @@ def test_a_cluster_whose_engine_gets_no_worker_is_a_problem(monkeypatch: pytest.
     settings.cache_clear()
     (alone,) = CHECKS["workers"]()
     assert (alone.level, "lakehouse engine worker" in alone.mend) == ("problem", True)
+    assert "restart the engine" in alone.mend
     session.stop.assert_called_once()
     over.set()
     assert [f.level for f in CHECKS["workers"]()] == ["ok"]

@@ -82,3 +82,12 @@ def test_master_and_worker_run_on_the_packages_java_and_executors_on_one_without
     assert "-XX:-DontCompileHugeMethods" in java.read_text()
     assert env["SPARK_LOCAL_IP"] == "127.0.0.1"
     assert "SPARK_LOCAL_IP" not in cluster.environment(config, "worker-1")
+
+
+def test_a_master_that_comes_back_knows_the_engine_again_and_workers_find_it(tmp_path: Path) -> None:
+    config = engine_config(Settings(home=tmp_path))
+    kept = dict(word[2:].split("=", 1) for word in cluster.master_command(config, "master", 7077) if word.startswith("-Dspark."))
+    assert kept["spark.deploy.recoveryMode"] == "FILESYSTEM"
+    assert Path(kept["spark.deploy.recoveryDirectory"]).is_relative_to(tmp_path)
+    assert Path(kept["spark.deploy.recoveryDirectory"]).is_dir()
+    assert "-Dspark.worker.preferConfiguredMasterAddress=true" in cluster.worker_command(config, MASTER, "worker-1", 2, "3g")
