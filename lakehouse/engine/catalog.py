@@ -5,9 +5,12 @@ Not here: creating tables (`delta`, dbt).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from lakehouse.settings import settings
+from lakehouse.errors import SettingsError
+from lakehouse.settings import s3a, settings
 from lakehouse.storage import explained, filesystem
 from lakehouse.tables import LAYERS, Table, literal
 
@@ -23,6 +26,22 @@ def create_databases(session: SparkSession) -> None:
     present = {row[0] for row in session.sql("show databases").collect()}
     for name in sorted(set(DATABASES) - present):  # asking first: the metastore logs a trace for each that exists
         session.sql(f"create database if not exists `{name}` location {literal(f'{warehouse}/{name}')}")
+
+
+def hold_to_warehouse(session: SparkSession) -> None:
+    """Raise `SettingsError` where an engine of others has another lake than these settings: what is planned from one would be written to the other."""
+    ours, theirs = _place(f"{settings().warehouse.rstrip('/')}/silver"), _place(session.catalog.getDatabase("silver").locationUri)
+    if ours != theirs:
+        raise SettingsError(
+            f"The engine at {settings().connect_url} has its tables in {theirs.removesuffix('/silver')}, and LAKEHOUSE_WAREHOUSE is {settings().warehouse}.",
+            state="Nothing was read or written.",
+            next_step="Give both the same LAKEHOUSE_WAREHOUSE (in containers: in docker/.env, for all services), or unset LAKEHOUSE_ENGINE for an engine here.",
+        )
+
+
+def _place(location: str) -> str:
+    """A folder or URL, as Spark and we both write it."""
+    return s3a(re.sub("^file:/+", "/", unquote(location))).rstrip("/")
 
 
 def table_folders() -> list[Table]:

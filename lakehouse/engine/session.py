@@ -13,7 +13,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, cast
 
-from lakehouse.engine.catalog import create_databases
+from lakehouse.engine.catalog import create_databases, hold_to_warehouse
 from lakehouse.engine.config import MEANING
 from lakehouse.engine.launcher import Endpoints, ensure_engine
 from lakehouse.engine.process import accepts
@@ -33,7 +33,8 @@ _TRACE = ("JVM stacktrace:", "\tat ", "Caused by:", "org.apache.spark.SparkExcep
 def connect() -> SparkSession:
     """A new session (its own temporary views and settings) on the engine, which is started where it does not run. UTC.
 
-    `session.stop()` ends the session, not the engine; otherwise it ends with this process. Raises `EngineError` when there is no engine.
+    `session.stop()` ends the session, not the engine; otherwise it ends with this process. Raises `EngineError` when there is no engine,
+    `SettingsError` when it is one of others for another lake.
     """
     from pyspark.errors import PySparkException
 
@@ -43,6 +44,7 @@ def connect() -> SparkSession:
             session = open_session(endpoints)
             if endpoints.pid is None:  # ours has its databases since its start
                 create_databases(session)
+                hold_to_warehouse(session)
             return session
         except PySparkException as error:  # it was killed a moment ago, and its process was still there to be seen
             if last:
