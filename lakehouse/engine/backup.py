@@ -17,15 +17,18 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lakehouse.engine.catalog import table_folders
+from lakehouse.engine.lease import holder, lease_url
 from lakehouse.engine.metadata import open_table
 from lakehouse.errors import DataError, LakehouseError
 from lakehouse.settings import settings
 from lakehouse.storage import delta_options, explained, filesystem, stands_for_folder
+from lakehouse.storage.swap import look
 from lakehouse.tables import LAYERS, Table
 
 _LOG = "_delta_log/"
 _AT_ONCE = 8
 _LOOKS = 5
+_UNTOUCHED = "Nothing was copied, and nothing there was changed."
 _LEFT, _OTHER_TARGET = "The copy was left as it is.", "Name another target, or remove the copy of this table."
 
 
@@ -43,14 +46,17 @@ def copy_lake(target: str, progress: Callable[[str], None]) -> Copied:
     """Bring a copy of the warehouse at another folder or URL up to date. A table that can't be copied holds up no other.
 
     Tables that consume others come first: a copy that holds less than another says it consumed would only be built again.
-    Raises `StorageError` when the lake can't be listed.
+    Raises `DataError` when the target is a lake that an engine works in, `StorageError` when the lake can't be listed.
     """
+    if (held := holder(target)) is not None:
+        raise DataError(f"{target} is no copy: {held[0]} works there.", state=_UNTOUCHED, next_step="Name another target, or stop that engine first.")
+    is_copy = look(lease_url(target)) is None  # no engine has ever had it
     tables = sorted(table_folders(), key=lambda table: (-LAYERS.index(table.layer), table.name))
     failed: list[LakehouseError | OSError] = []
     files = size = 0
     for table in tables:
         try:
-            fresh, anew = _copy_table(table, target)
+            fresh, anew = _copy_table(table, target, is_copy)
         except (LakehouseError, OSError) as error:
             failed.append(error)
             progress(f"{table}: not copied")
@@ -60,8 +66,8 @@ def copy_lake(target: str, progress: Callable[[str], None]) -> Copied:
     return Copied(len(tables) - len(failed), files, size, tuple(failed))
 
 
-def _copy_table(table: Table, target: str) -> tuple[dict[str, int], bool]:
-    """The files that were copied, with their bytes; and whether a copy of another table had to go first."""
+def _copy_table(table: Table, target: str, is_copy: bool) -> tuple[dict[str, int], bool]:
+    """The files that were copied, with their bytes; and whether a copy of another table had to go first, which only a copy's may."""
     source, copy = table.location(settings().warehouse), table.location(target)
     fresh, anew = dict[str, int](), False
     for _ in range(_LOOKS):
@@ -69,6 +75,8 @@ def _copy_table(table: Table, target: str) -> tuple[dict[str, int], bool]:
             return {}, False  # it was dropped
         with explained(copy):
             if _files(copy, _LOG) and _id(copy) != str(here.metadata().id):
+                if not is_copy:
+                    raise DataError(f"{copy} is another table than {source}, of a lake that had an engine.", state=_LEFT, next_step=_OTHER_TARGET)
                 _clear(copy)
                 anew = True
         with contextlib.suppress(FileNotFoundError):  # upkeep has removed a file since it was listed: the table is listed anew

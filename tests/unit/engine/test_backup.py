@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from lakehouse.cli import backup as cli
 from lakehouse.engine import backup
 from lakehouse.engine.backup import copy_lake
+from lakehouse.engine.lease import Owner, take
+from lakehouse.errors import DataError
 from lakehouse.settings import settings
 
 
@@ -135,3 +137,15 @@ def test_a_table_that_cannot_be_copied_ends_the_command_with_one_after_all_other
     assert done.exit_code == 1
     assert "1 table in" in done.output and "silver.t can't be read" in done.output
     assert values(tmp_path / "copy" / "bronze" / "t") == [1]
+
+
+def test_another_lake_is_never_taken_for_a_copy(lake: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    commit(other / "silver" / "t", 9)
+    lease = take(str(other), Owner("/home/other"), lambda _: None)
+    with pytest.raises(DataError, match="is no copy: .* works there"):
+        copy_lake(str(other), lambda _: None)
+    lease.release()
+    (failed,) = copy_lake(str(other), lambda _: None).failed
+    assert "is another table than" in str(failed)
+    assert values(other / "silver" / "t") == [9] and values(other / "bronze" / "t") == [1], "what was lost there can be copied back"
